@@ -1,0 +1,15 @@
+"""The notebook's `ResNetScratch`: ResNet-18 (He et al. 2016) from random weights.
+
+    python -m pneumo_jax.main --config configs/resnet18.py
+    python -m pneumo_jax.main --config configs/resnet18.py:28
+"""
+
+from configs import common
+from ml_collections import ConfigDict
+
+
+def get_config(form: str = '224') -> ConfigDict:
+    config = common.form(form, 'resnet18')
+    if form == 'smoke':
+        config.model.width = 16
+    return config

@@ -1,0 +1,68 @@
+"""What every command-line door shares: the --config argument, and how mistakes are told."""
+
+import argparse
+import difflib
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from ml_collections import ConfigDict
+
+from pneumo_jax import config, errors
+
+CONFIG_HELP = (
+    'a page of configs/, with a form behind a colon: configs/vit.py is the 224 px of the '
+    'notebook, configs/vit.py:28 another size (28, 64, 128, 224), configs/vit.py:smoke runs in '
+    'seconds. Fields are overridden as --config.data.size=64; pneumo_jax/config.py lists them all.'
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that tells a mistake in one line."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault('formatter_class', argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        raise errors.UserError(f'{message} (see {self.prog} --help)')
+
+    def parse_config(self, argv: Sequence[str]) -> tuple[argparse.Namespace, ConfigDict]:
+        """The arguments, and the config that --config and its overrides give."""
+        arguments, rest = self.parse_known_args(argv)
+        return arguments, config.load(arguments.config, self._overrides(rest))
+
+    def _overrides(self, rest: list[str]) -> dict[str, str]:
+        """['--config.data.size=28', '--config.seed', '1'] -> {'data.size': '28', 'seed': '1'}."""
+        overrides, rest = {}, list(rest)
+        while rest:
+            flag, mark, value = rest.pop(0).partition('=')
+            if not flag.startswith('--config.'):
+                known = [name for action in self._actions for name in action.option_strings]
+                near = difflib.get_close_matches(flag, known, n=1)
+                self.error(f'unknown argument {flag!r}' + (f', did you mean {near[0]}?' if near else ''))
+            if not mark:
+                if not rest:
+                    self.error(f'{flag} needs a value, as in {flag}=VALUE')
+                value = rest.pop(0)
+            overrides[flag.removeprefix('--config.')] = value
+        return overrides
+
+
+def default_workdir(page: str) -> pathlib.Path:
+    """runs/vit-28 for configs/vit.py:28."""
+    return pathlib.Path('runs', config.run_name(page))
+
+
+def enter(door: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
+    """Go through `door`; the user's mistakes are one line on stderr and exit code 2."""
+    try:
+        door(argv)
+    except errors.UserError as error:
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('stopped; the same command goes on from the last checkpoint.', file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,30 @@
+"""Writing files so that a kill at any moment leaves the old one or the new one, never a half."""
+
+import contextlib
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A temporary path beside `path` to write to; at the end of the block it becomes `path`."""
+    temporary = path.with_name(f'.{os.getpid()}.{path.name}')
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Write `text` to `path`, whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding='utf-8')
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Write `value` as indented JSON; NaN and infinity are refused (`ValueError`)."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + '\n')

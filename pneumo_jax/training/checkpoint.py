@@ -1,0 +1,136 @@
+"""What is kept of a run, with Orbax: the latest two checkpoints, and the best one on val.
+
+A checkpoint is a directory `checkpoints/STEP` that appears whole or not at all. It holds the train
+state, and as JSON what it takes to use it: the preprocessing, the class names, the sums of an
+unfinished epoch, and a SHA-256 of every weight, so that a damaged one is noticed, never trained on.
+"""
+
+import hashlib
+import logging
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy as policy
+
+from pneumo_jax import errors
+
+Meta = dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one run folder. `best` names the val metric that ranks them."""
+
+    def __init__(self, folder: pathlib.Path, best: str) -> None:
+        # Orbax reports every save at INFO and every oddity of its own at WARNING.
+        logging.getLogger('absl').setLevel(logging.ERROR)
+        self._folder = folder.absolute()
+        self._sign = -1 if best == 'loss' else 1
+        self._best = best
+        self._manager = self._open()
+
+    def _open(self) -> ocp.CheckpointManager:
+        keep_best = policy.BestN(
+            get_metric_fn=self._score, n=1, keep_checkpoints_without_metrics=False
+        )
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=policy.AnyPreservationPolicy([policy.LatestN(2), keep_best]),
+            best_fn=self._score,
+            keep_checkpoints_without_metrics=False,
+            cleanup_tmp_directories=True,
+        )
+        return ocp.CheckpointManager(self._folder, options=options)
+
+    def _score(self, metrics: dict[str, float]) -> float:
+        return self._sign * metrics[self._best]
+
+    def save(
+        self, step: int, state: Any, meta: Meta, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Save in the background; without val `metrics` it can be the latest, never the best."""
+        args = ocp.args.Composite(
+            state=ocp.args.StandardSave(state),
+            meta=ocp.args.JsonSave({**meta, 'sha256': digest(state)}),
+        )
+        self._manager.save(step, args=args, metrics=metrics, force=True)
+
+    def restore_latest(
+        self, like: Any, sharding: jax.sharding.Sharding, say: Callable[[str], None]
+    ) -> tuple[Any, Meta, int] | None:
+        """(state, meta, step) of the latest whole checkpoint, or None where there is none.
+
+        `like` is a tree of shapes, as `jax.eval_shape` gives it, and `sharding` where its leaves
+        go, on however many devices they were saved. A damaged checkpoint is moved aside, said, and
+        the one before it taken.
+
+        Raises:
+            UserError: there are checkpoints, and all are damaged.
+        """
+        damaged = False
+        while (step := self._manager.latest_step()) is not None:
+            try:
+                return self._restore(step, like, sharding)
+            except Exception as error:  # Orbax raises whatever the broken file provokes
+                damaged = True
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                say(f'the checkpoint of step {step} is damaged ({reason[:100]})')
+                say(f'it is now {self._set_aside(step)}; trying the one before it')
+        if damaged:
+            raise errors.UserError(
+                f'every checkpoint in {self._folder} was damaged; '
+                'remove the run folder to train it anew.'
+            )
+        return None
+
+    def restore_best(self, like: Any, sharding: jax.sharding.Sharding) -> tuple[Any, Meta, int]:
+        """As `restore_latest`, for the checkpoint with the best val metric."""
+        self._manager.wait_until_finished()
+        step = self._manager.best_step()
+        try:
+            return self._restore(step, like, sharding)
+        except Exception as error:
+            raise errors.UserError(
+                f'the best checkpoint, of step {step}, is damaged; '
+                'score the last one with --config.weights=last and another --workdir.'
+            ) from error
+
+    def _restore(
+        self, step: int, like: Any, sharding: jax.sharding.Sharding
+    ) -> tuple[Any, Meta, int]:
+        target = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like
+        )
+        args = ocp.args.Composite(
+            state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
+        )
+        restored = self._manager.restore(step, args=args)
+        if digest(restored.state) != restored.meta['sha256']:
+            raise ValueError('its weights are not those that were saved')
+        return restored.state, restored.meta, step
+
+    def _set_aside(self, step: int) -> pathlib.Path:
+        self._manager.close()
+        aside = self._folder.parent / 'damaged' / str(step)
+        aside.parent.mkdir(exist_ok=True)
+        (self._folder / str(step)).rename(aside)
+        self._manager = self._open()
+        return aside
+
+    def __enter__(self) -> 'Checkpoints':
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Wait until all that was saved is on the disk."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+def digest(state: Any) -> str:
+    """SHA-256 over the bytes of every leaf, in the order of the tree."""
+    sha = hashlib.sha256()
+    for leaf in jax.tree.leaves(state):
+        sha.update(np.ascontiguousarray(leaf.addressable_data(0)))
+    return sha.hexdigest()

@@ -1,0 +1,44 @@
+"""Stopping in good order: Ctrl-C and SIGTERM end a run after the step under way."""
+
+import signal
+from types import FrameType
+from typing import Any
+
+from pneumo_jax import runtime
+
+
+class Stopped(SystemExit):
+    """Raised after the state is saved; its code is the one that a shell gives for the signal."""
+
+    def __init__(self, signum: int, step: int, total: int) -> None:
+        super().__init__(128 + signum)
+        self.message = f'stopped and saved after step {step} of {total}; the same command resumes.'
+
+
+class StopRequest:
+    """Within the block, the first signal is noted and a second one acts as ever."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.signum = 0
+        self._handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> 'StopRequest':
+        if not runtime.is_job():  # whose SIGTERM jax's own handler takes, for `should_stop`
+            self._handlers = {signum: signal.signal(signum, self._note) for signum in self.SIGNALS}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for signum, handler in self._handlers.items():
+            signal.signal(signum, handler)
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        self.signum = signum
+        signal.signal(signum, self._handlers[signum])
+
+    def at(self, step: int) -> bool:
+        """Whether to stop after `step`; all processes of a job agree on it."""
+        if runtime.is_job() and runtime.should_stop(step):
+            self.signum = signal.SIGTERM
+        return bool(self.signum)

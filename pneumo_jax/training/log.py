@@ -1,0 +1,147 @@
+"""What a run tells while it learns: the printed line, `metrics.jsonl`, TensorBoard."""
+
+import json
+import math
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from pneumo_jax import errors, files
+
+Row = dict[str, Any]
+METRICS = 'metrics.jsonl'
+
+
+class Meter:
+    """Sums of a step's metrics over an epoch, fetched one step late so that no step waits.
+
+    The sums are float64 and go into mid-epoch checkpoints: an epoch resumed half-way reports the
+    same means to the last bit.
+    """
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.steps = 0
+        self._pending: tuple[int, Any] | None = None
+
+    def add(self, step: int, metrics: Any) -> None:
+        """Take the metrics of `step` (from 1), which may still be under way."""
+        self.flush()
+        self._pending = (step, metrics)
+
+    def flush(self) -> None:
+        """Wait for the metrics still under way; a loss that is not finite is a `UserError`."""
+        if self._pending is None:
+            return
+        (step, metrics), self._pending = self._pending, None
+        values = {name: float(value) for name, value in metrics.items()}
+        if not all(map(math.isfinite, values.values())):
+            raise not_finite(f'the loss or its gradient of training step {step}')
+        self.steps += 1
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def means(self) -> dict[str, float]:
+        """The mean of every metric over the steps since the start of the epoch."""
+        self.flush()
+        return {name: value / self.steps for name, value in self.sums.items()}
+
+    def state(self) -> dict[str, Any]:
+        """The sums as JSON, for a checkpoint."""
+        self.flush()
+        return {'sums': dict(self.sums), 'steps': self.steps}
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> 'Meter':
+        """A meter that goes on from `state`."""
+        meter = cls()
+        meter.sums, meter.steps = dict(state['sums']), int(state['steps'])
+        return meter
+
+
+def not_finite(what: str) -> errors.UserError:
+    """The error for training that has diverged, and what to try."""
+    return errors.UserError(
+        f'{what} is not finite; the last good checkpoint is kept. Try a lower --config.optim.lr, '
+        '--config.optim.clip_norm=1 or --config.optim.warmup_epochs=1, with another --workdir.'
+    )
+
+
+class Log:
+    """`metrics.jsonl` (a row an epoch) and TensorBoard events of a run folder.
+
+    Rows after `step`, left by a run that was killed before their checkpoint was whole, are dropped.
+    """
+
+    def __init__(self, folder: pathlib.Path, step: int, *, enabled: bool = True) -> None:
+        self._folder, self._step, self._enabled = folder, step, enabled
+        self._path = folder / METRICS
+        self._events: Any = None
+        if enabled:
+            rows = [row for row in read(folder) if row['step'] <= step]
+            files.write_text(self._path, ''.join(json.dumps(row) + '\n' for row in rows))
+
+    def write(self, row: Row) -> None:
+        """Append a row; it is on the disk when this returns."""
+        if not self._enabled:
+            return
+        with self._path.open('a', encoding='utf-8') as file:
+            file.write(json.dumps(row) + '\n')
+            file.flush()
+            os.fsync(file.fileno())
+        self._write_events(row)
+
+    def _write_events(self, row: Row) -> None:
+        from tensorboardX import SummaryWriter
+
+        if self._events is None:
+            self._events = SummaryWriter(
+                str(self._folder / 'tensorboard'), purge_step=self._step + 1
+            )
+        for name, value in row.items():
+            if isinstance(value, float):
+                self._events.add_scalar(name, np.float32(value), row['step'])
+        self._events.flush()
+
+    def close(self) -> None:
+        """Close the event file."""
+        if self._events is not None:
+            self._events.close()
+
+
+def read(folder: pathlib.Path) -> list[Row]:
+    """The rows of a run's `metrics.jsonl`, without a last line that a kill cut short."""
+    path = folder / METRICS
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding='utf-8').splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith('\n')]
+
+
+def row(
+    epoch: int,
+    step: int,
+    train: dict[str, float],
+    val: dict[str, float],
+    images_per_second: float,
+) -> Row:
+    """One epoch as it is logged: train means, every val metric, speed."""
+    return {
+        'epoch': epoch,
+        'step': step,
+        **{f'train_{name}': value for name, value in train.items()},
+        **{f'val_{name}': value for name, value in val.items() if name != 'n'},
+        'images_per_second': images_per_second,
+    }
+
+
+def line(row: Row, epochs: int, prefix: str = '') -> str:
+    """The line after an epoch, as the notebook prints it, with AUROC and speed beside it."""
+    return (
+        f'{prefix}Epoch {row["epoch"]}/{epochs}, '
+        f'Train Loss: {row["train_loss"]:.4f}, Train Acc: {row["train_accuracy"]:.4f}, '
+        f'Val Loss: {row["val_loss"]:.4f}, Val Acc: {row["val_accuracy"]:.4f}, '
+        f'Val AUROC: {row["val_auroc"]:.4f}, {row["images_per_second"]:.0f} images/s'
+    )

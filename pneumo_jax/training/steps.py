@@ -1,0 +1,144 @@
+"""The pure functions of training: initialise, step, predict.
+
+One train step serves `jit`, `jit` over a mesh, `vmap` over seeds and `scan` as it is, and, made
+with `axis_name`, `pmap` and `shard_map`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax import lax
+from jaxtyping import Array, Float, Int, Key, UInt8
+
+Batch = dict[str, Any]  # 'image': UInt8[b h w c], 'label': Int[b]
+Metrics = dict[str, Float[Array, '']]
+Variables = dict[str, Any]
+Loss = Callable[[Float[Array, 'b k'], Int[Array, 'b']], Float[Array, 'b']]
+
+
+@struct.dataclass
+class TrainState:
+    """All that a step changes. `ema` holds averaged variables, or None where they are off."""
+
+    step: Int[Array, '']
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    ema: Variables | None
+
+    @property
+    def variables(self) -> Variables:
+        """What the model is trained with."""
+        return {'params': self.params, 'batch_stats': self.batch_stats}
+
+    @property
+    def scored(self) -> Variables:
+        """What the model is judged with: the averaged variables where there are any."""
+        return self.variables if self.ema is None else self.ema
+
+
+def make_init(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    image_shape: tuple[int, int, int],
+    *,
+    ema: bool = False,
+) -> Callable[[Key[Array, '']], TrainState]:
+    """`init(key) -> state` for images of shape (height, width, channels)."""
+
+    def init(key: Key[Array, '']) -> TrainState:
+        variables = model.init(key, jnp.zeros((1, *image_shape)), train=False)
+        params, batch_stats = variables['params'], variables.get('batch_stats', {})
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            batch_stats=batch_stats,
+            opt_state=tx.init(params),
+            ema={'params': params, 'batch_stats': batch_stats} if ema else None,
+        )
+
+    return init
+
+
+def make_train_step(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    preprocess: Callable[[UInt8[Array, 'b h w c']], Float[Array, 'b h w c']],
+    *,
+    loss: Loss = optax.softmax_cross_entropy_with_integer_labels,
+    ema_decay: float = 0.0,
+    axis_name: str | None = None,
+) -> Callable[[TrainState, Batch, Key[Array, '']], tuple[TrainState, Metrics]]:
+    """`step(state, batch, key) -> (state, metrics)`; metrics are means over the global batch.
+
+    `key` is the same at every step: the step folds its own number in. Under `pmap` and `shard_map`
+    the batch is the device's part, `axis_name` the mapped axis, and the model needs the same one.
+    """
+
+    def loss_fn(params: Any, batch_stats: Any, batch: Batch, key: Key[Array, '']) -> Any:
+        logits, updates = model.apply(
+            {'params': params, 'batch_stats': batch_stats},
+            preprocess(batch['image']),
+            train=True,
+            mutable=['batch_stats'],
+            rngs={'dropout': key},
+        )
+        return loss(logits, batch['label']).mean(), (logits, updates.get('batch_stats', {}))
+
+    def step(
+        state: TrainState, batch: Batch, key: Key[Array, '']
+    ) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(key, state.step)
+        params = state.params
+        if axis_name:
+            key = jax.random.fold_in(key, lax.axis_index(axis_name))
+            # Without this the gradient of replicated parameters is summed over the devices before
+            # the mean below, and training goes on silently with N times the gradient.
+            params = lax.pcast(params, axis_name, to='varying')
+        (value, (logits, batch_stats)), grads = jax.value_and_grad(loss_fn, has_aux=True)(
+            params, state.batch_stats, batch, key
+        )
+        accuracy = jnp.mean(jnp.argmax(logits, -1) == batch['label'])
+        metrics = {'loss': value, 'accuracy': accuracy}
+        if axis_name:
+            grads, metrics = lax.pmean((grads, metrics), axis_name)
+        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        metrics['grad_norm'] = optax.tree.norm(grads)
+        new = {'params': params, 'batch_stats': batch_stats}
+        return TrainState(
+            step=state.step + 1,
+            opt_state=opt_state,
+            ema=None if state.ema is None else average(state.ema, new, state.step, ema_decay),
+            **new,
+        ), metrics
+
+    return step
+
+
+def average(ema: Variables, new: Variables, step: Int[Array, ''], decay: float) -> Variables:
+    """One step of an exponential moving average, of weights and BatchNorm statistics alike.
+
+    The decay grows as (1 + step) / (10 + step) up to `decay`, so that the first, random weights
+    are forgotten early (TensorFlow's `ExponentialMovingAverage` with `num_updates`).
+    """
+    decay = jnp.minimum(decay, (1 + step) / (10 + step))
+    return jax.tree.map(lambda old, now: old * decay + now * (1 - decay), ema, new)
+
+
+def make_predict(
+    model: nn.Module, preprocess: Callable[[UInt8[Array, 'b h w c']], Float[Array, 'b h w c']]
+) -> Callable[[Variables, UInt8[Array, 'b h w c']], Float[Array, 'b k']]:
+    """`predict(variables, images) -> logits`, with running statistics and without dropout."""
+
+    def predict(
+        variables: Variables, images: UInt8[Array, 'b h w c']
+    ) -> Float[Array, 'b k']:
+        return model.apply(variables, preprocess(images), train=False)
+
+    return predict

@@ -1,0 +1,95 @@
+"""The run folder: whose it is, and whether this run may go on in it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from pneumo_jax import config as configs
+from pneumo_jax import errors, files
+
+RUN = 'run.json'
+RESULTS = 'results.json'
+REPORT = 'report.txt'
+
+
+def check(folder: pathlib.Path, config: ConfigDict) -> None:
+    """Make the folder where it is missing, and refuse one that this run cannot go on in.
+
+    Raises:
+        UserError: it cannot be written to, or it holds a run of another config.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error.strerror) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _unwritable(folder, 'permission denied')
+    earlier = read(folder)
+    if earlier is None:
+        return
+    old, new = configs.flatten(earlier['config']), configs.flatten(configs.to_json(config))
+    differing = [
+        f'{field}: {old.get(field)!r} there, {new.get(field)!r} here'
+        for field in sorted({*old, *new})
+        if old.get(field) != new.get(field)
+    ]
+    if differing:
+        raise errors.UserError(
+            f'{folder} holds a run of another config ({"; ".join(differing)}). '
+            'Give another --workdir, or remove the folder.'
+        )
+
+
+def claim(
+    folder: pathlib.Path, config: ConfigDict, data: dict[str, Any], origin: dict[str, Any]
+) -> None:
+    """Write what the run is made of into its folder, or check that it goes on with the same data.
+
+    Raises:
+        UserError: the run in the folder began with other data.
+    """
+    earlier = read(folder)
+    if earlier is None:
+        run = {'config': configs.to_json(config), 'data': data, 'origin': origin}
+        files.write_json(folder / RUN, run)
+    elif earlier['data']['sha256'] != data['sha256']:
+        raise errors.UserError(
+            f'{folder} holds a run on other data: {earlier["data"]["title"]} there, '
+            f'{data["title"]} here, with different images or labels. Give another --workdir.'
+        )
+
+
+def read(folder: pathlib.Path) -> dict[str, Any] | None:
+    """What `claim` wrote, or None in a folder without a run."""
+    path = folder / RUN
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except (ValueError, OSError) as error:
+        raise errors.UserError(
+            f'{path} cannot be read ({error}); remove the run folder to train anew.'
+        ) from error
+
+
+@contextlib.contextmanager
+def locked(folder: pathlib.Path) -> Iterator[None]:
+    """Keep a second process out of the folder; the lock ends with the process, however it ends."""
+    with (folder / '.lock').open('w') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise errors.UserError(
+                f'{folder} is in use by another process; wait for it, or give another --workdir.'
+            ) from error
+        yield
+
+
+def _unwritable(folder: pathlib.Path, reason: str | None) -> errors.UserError:
+    return errors.UserError(f'cannot write to {folder} ({reason}); give another --workdir.')

@@ -1,0 +1,58 @@
+"""Four virtual CPU devices for every test, and doors opened as a user opens them."""
+
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+os.environ['JAX_PLATFORMS'] = 'cpu'
+os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=4'
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+Door = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope='session', autouse=True)
+def strict_jax() -> None:
+    """Shapes never broadcast by accident, and no random key is used twice."""
+    import jax
+
+    jax.config.update('jax_numpy_rank_promotion', 'raise')
+    jax.config.update('jax_debug_key_reuse', True)
+
+
+@pytest.fixture(scope='session')
+def real_data() -> pathlib.Path:
+    """The folder with the official file; tests that need it are skipped where it is absent."""
+    folder = pathlib.Path(os.environ.get('PNEUMO_JAX_DATA') or pathlib.Path.home() / '.medmnist')
+    if not (folder / 'pneumoniamnist.npz').exists():
+        pytest.skip(f'no pneumoniamnist.npz in {folder}: set PNEUMO_JAX_DATA to its folder')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def environment() -> dict[str, str]:
+    """The environment of a user's process: one device, this checkout."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith('XLA_')}
+    return {**kept, 'PYTHONPATH': str(ROOT)}
+
+
+@pytest.fixture
+def door(tmp_path: pathlib.Path, environment: dict[str, str]) -> Door:
+    """Run `python -m MODULE ARGUMENTS` in the repository, as a process of its own."""
+
+    def run(module: str, *arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, '-m', module, *map(str, arguments)],
+            cwd=ROOT,
+            env={**environment, **extra},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
