@@ -1,11 +1,12 @@
 """The notebook's `CNNModel`: two convolutions, each followed by a pooling, and a hidden layer.
 
-    python -m pneumo_jax.main --config configs/cnn.py
-    python -m pneumo_jax.main --config configs/cnn.py:28
+python -m pneumo_jax.main --config configs/cnn.py
+python -m pneumo_jax.main --config configs/cnn.py:28
 """
 
-from configs import common
 from ml_collections import ConfigDict
+
+from configs import common
 
 
 def get_config(form: str = '224') -> ConfigDict:

@@ -1,11 +1,12 @@
 """The notebook's `CNNModelAdvanced`: wider than `cnn`, with BatchNorm and dropout.
 
-    python -m pneumo_jax.main --config configs/cnn_bn_dropout.py
-    python -m pneumo_jax.main --config configs/cnn_bn_dropout.py:28
+python -m pneumo_jax.main --config configs/cnn_bn_dropout.py
+python -m pneumo_jax.main --config configs/cnn_bn_dropout.py:28
 """
 
-from configs import common
 from ml_collections import ConfigDict
+
+from configs import common
 
 
 def get_config(form: str = '224') -> ConfigDict:

@@ -1,11 +1,12 @@
 """ConvNeXt-T (Liu et al. 2022).
 
-    python -m pneumo_jax.main --config configs/convnext_tiny.py
-    python -m pneumo_jax.main --config configs/convnext_tiny.py:28
+python -m pneumo_jax.main --config configs/convnext_tiny.py
+python -m pneumo_jax.main --config configs/convnext_tiny.py:28
 """
 
-from configs import common
 from ml_collections import ConfigDict
+
+from configs import common
 
 
 def get_config(form: str = '224') -> ConfigDict:

@@ -1,11 +1,12 @@
 """DenseNet-121 (Huang et al. 2017), the standard of chest X-ray work since CheXNet.
 
-    python -m pneumo_jax.main --config configs/densenet121.py
-    python -m pneumo_jax.main --config configs/densenet121.py:28
+python -m pneumo_jax.main --config configs/densenet121.py
+python -m pneumo_jax.main --config configs/densenet121.py:28
 """
 
-from configs import common
 from ml_collections import ConfigDict
+
+from configs import common
 
 
 def get_config(form: str = '224') -> ConfigDict:

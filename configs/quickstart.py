@@ -6,8 +6,9 @@ Where the data are neither on the disk nor to be had from the network, this page
 drawn phantom radiographs, and every output of the run says "synthetic".
 """
 
-from configs import common
 from ml_collections import ConfigDict
+
+from configs import common
 
 
 def get_config(form: str = '28') -> ConfigDict:

@@ -1,11 +1,12 @@
 """The notebook's `ResNetScratch`: ResNet-18 (He et al. 2016) from random weights.
 
-    python -m pneumo_jax.main --config configs/resnet18.py
-    python -m pneumo_jax.main --config configs/resnet18.py:28
+python -m pneumo_jax.main --config configs/resnet18.py
+python -m pneumo_jax.main --config configs/resnet18.py:28
 """
 
-from configs import common
 from ml_collections import ConfigDict
+
+from configs import common
 
 
 def get_config(form: str = '224') -> ConfigDict:

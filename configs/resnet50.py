@@ -1,11 +1,12 @@
 """ResNet-50 (He et al. 2016) from random weights, with the notebook's recipe.
 
-    python -m pneumo_jax.main --config configs/resnet50.py
-    python -m pneumo_jax.main --config configs/resnet50.py:28
+python -m pneumo_jax.main --config configs/resnet50.py
+python -m pneumo_jax.main --config configs/resnet50.py:28
 """
 
-from configs import common
 from ml_collections import ConfigDict
+
+from configs import common
 
 
 def get_config(form: str = '224') -> ConfigDict:

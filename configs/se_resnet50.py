@@ -1,11 +1,12 @@
 """ResNet-50 with squeeze-and-excitation (Hu et al. 2018), which the notebook proposes.
 
-    python -m pneumo_jax.main --config configs/se_resnet50.py
-    python -m pneumo_jax.main --config configs/se_resnet50.py:28
+python -m pneumo_jax.main --config configs/se_resnet50.py
+python -m pneumo_jax.main --config configs/se_resnet50.py:28
 """
 
-from configs import common
 from ml_collections import ConfigDict
+
+from configs import common
 
 
 def get_config(form: str = '224') -> ConfigDict:

@@ -6,8 +6,9 @@
 224 px: ViT-Ti/16. 28 px: patches of 4 (7 x 7 of them), width 128, depth 6.
 """
 
-from configs import common
 from ml_collections import ConfigDict
+
+from configs import common
 
 
 def get_config(form: str = '224') -> ConfigDict:

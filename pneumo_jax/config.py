@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from pneumo_jax import errors
 
-# The fields of every model beside `name` and `dtype`, as the modules in pneumo_jax.models have them.
+# The fields of every model beside `name` and `dtype`, as its module in pneumo_jax.models has them.
 MODELS: dict[str, dict[str, Any]] = {
     'mlp': {'hidden': 128},
     'cnn': {'features': (16, 32), 'kernel': 3, 'hidden': 128},

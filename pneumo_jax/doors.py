@@ -28,10 +28,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise errors.UserError(f'{message} (see {self.prog} --help)')
 
-    def parse_config(self, argv: Sequence[str]) -> tuple[argparse.Namespace, ConfigDict]:
-        """The arguments, and the config that --config and its overrides give."""
-        arguments, rest = self.parse_known_args(argv)
-        return arguments, config.load(arguments.config, self._overrides(rest))
+    def load_config(self, arguments: argparse.Namespace, rest: list[str]) -> ConfigDict:
+        """The config that --config and the overrides among the arguments not known give."""
+        return config.load(arguments.config, self._overrides(rest))
 
     def _overrides(self, rest: list[str]) -> dict[str, str]:
         """['--config.data.size=28', '--config.seed', '1'] -> {'data.size': '28', 'seed': '1'}."""
@@ -41,13 +40,20 @@ class Parser(argparse.ArgumentParser):
             if not flag.startswith('--config.'):
                 known = [name for action in self._actions for name in action.option_strings]
                 near = difflib.get_close_matches(flag, known, n=1)
-                self.error(f'unknown argument {flag!r}' + (f', did you mean {near[0]}?' if near else ''))
+                self.error(
+                    f'unknown argument {flag!r}' + (f', did you mean {near[0]}?' if near else '')
+                )
             if not mark:
                 if not rest:
                     self.error(f'{flag} needs a value, as in {flag}=VALUE')
                 value = rest.pop(0)
             overrides[flag.removeprefix('--config.')] = value
         return overrides
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """The argument that every door with a config has."""
+    parser.add_argument('--config', required=True, metavar='FILE[:FORM]', help=CONFIG_HELP)
 
 
 def default_workdir(page: str) -> pathlib.Path:

@@ -14,7 +14,7 @@ def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
     temporary = path.with_name(f'.{os.getpid()}.{path.name}')
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

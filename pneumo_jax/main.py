@@ -2,7 +2,7 @@
 
     python -m pneumo_jax.main --config configs/quickstart.py          the first run, in a minute
     python -m pneumo_jax.main --config configs/resnet18.py:28         ResNet-18 at 28 px
-    python -m pneumo_jax.main --config configs/vit.py:28 --config.optim.lr=3e-4 --workdir runs/lr3e-4
+    python -m pneumo_jax.main --config configs/vit.py:28 --config.optim.lr=3e-4 --workdir runs/low
     python -m pneumo_jax.main --config configs/cnn.py:28 --config.data.name=retinamnist
     python -m pneumo_jax.main --config configs/cnn.py --config.data.path=chest_xray/
 
@@ -19,11 +19,12 @@ from pneumo_jax import doors
 def main(argv: Sequence[str]) -> None:
     """Parse, start the machine, and make one call."""
     parser = doors.Parser(prog='python -m pneumo_jax.main', description=__doc__)
-    parser.add_argument('--config', required=True, metavar='FILE[:FORM]', help=doors.CONFIG_HELP)
+    doors.add_config(parser)
     parser.add_argument(
         '--workdir', type=pathlib.Path, help='the run folder (default: runs/NAME-FORM)'
     )
-    arguments, config = parser.parse_config(argv)
+    arguments, rest = parser.parse_known_args(argv)
+    config = parser.load_config(arguments, rest)
     folder = arguments.workdir or doors.default_workdir(arguments.config)
 
     from pneumo_jax import run, runtime  # jax takes seconds to import, --help and mistakes do not

@@ -1,4 +1,4 @@
-"""One run from its config to its report: data, model, training, scoring, and what is left behind."""
+"""One run from its config to its report: data, model, training, scoring, and what it leaves."""
 
 import contextlib
 import dataclasses

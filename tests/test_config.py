@@ -92,9 +92,7 @@ def test_a_mistake_is_told_in_one_line(field: str, text: str, message: str) -> N
         ('README.md', 'not a config page'),
     ],
 )
-def test_a_page_that_is_not_there(
-    page: str, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_that_is_not_there(page: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     with pytest.raises(errors.UserError, match=message):
         config.load(page)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 
-def indices(seed: int, step: int, size: int, batch_size: int) -> Int[np.ndarray, 'batch']:
+def indices(seed: int, step: int, size: int, batch_size: int) -> Int[np.ndarray, ' batch']:
     """The images of step `step` (from 0) of a training set of `size` images."""
     positions = np.arange(step * batch_size, (step + 1) * batch_size)
     epochs, places = np.divmod(positions, size)
@@ -23,7 +23,7 @@ def indices(seed: int, step: int, size: int, batch_size: int) -> Int[np.ndarray,
 
 
 @functools.lru_cache(maxsize=4)
-def permutation(seed: int, epoch: int, size: int) -> Int[np.ndarray, 'size']:
+def permutation(seed: int, epoch: int, size: int) -> Int[np.ndarray, ' size']:
     """The order of the images in epoch `epoch` (from 0)."""
     return np.random.default_rng((seed, epoch)).permutation(size)
 

@@ -1,8 +1,8 @@
 """Phantom chest radiographs: a thorax drawn from smooth shapes, many at once.
 
-Nothing here imitates a real patient. The shapes follow the outline of a frontal view as an anatomy
-atlas draws it, so that a picture reads as a chest radiograph and a pneumonia as an opacity in a lung.
-Lengths are in half image widths: x runs from -1 (the patient's right) to 1, y from -1 (neck) to 1.
+No real patient is imitated. The shapes follow the frontal view of an anatomy atlas, so that a
+picture reads as a chest radiograph, and a pneumonia as an opacity in a lung. Lengths are in half
+image widths: x runs from -1 (the patient's right) to 1, y from -1 (the neck) to 1.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from jaxtyping import Float
 Field = Float[np.ndarray, 'n side side']
 Values = dict[str, Float[np.ndarray, 'n 1 1']]
 
-# What differs between patients, and between two images of one patient: lowest and highest value.
+# Lowest and highest value of what differs between patients, and between images of one patient.
 ANATOMY = {
     'torso': (0.90, 1.02), 'neck': (0.24, 0.34), 'shoulder': (-0.92, -0.84),
     'lung_width': (0.29, 0.34), 'lung_x': (0.43, 0.47), 'apex': (-0.80, -0.72),
@@ -29,9 +29,7 @@ POSE = {
 }  # fmt: skip
 
 
-def draw_values(
-    rng: np.random.Generator, table: dict[str, tuple[float, float]], count: int
-) -> Values:
+def draw(rng: np.random.Generator, table: dict[str, tuple[float, float]], count: int) -> Values:
     """Uniform draws for `count` patients or images, ready to broadcast over pixels."""
     return {
         name: rng.uniform(low, high, (count, 1, 1)).astype(np.float32)
@@ -81,12 +79,12 @@ def body(x: Field, y: Field, v: Values) -> Field:
 def chest(x: Field, y: Field, v: Values) -> tuple[Field, Field, Field]:
     """Lungs, rib cage, and what lies below the domes of the diaphragm; the right one is higher."""
     u = np.abs(x)
-    base = v['base'] + v['breath'] + 0.04 * np.sign(x)
+    base = v['base'] + v['breath'] + 0.04 * np.clip(6 * x, -1, 1)
     rise = np.clip((y - v['apex']) / (base - v['apex']), 0, 1)
     round_top = np.sqrt(1 - (1 - rise) ** 3)
     outer = v['lung_x'] + v['lung_width'] * (0.50 + 0.55 * rise) * round_top
     inner = v['lung_x'] - v['lung_width'] * (0.92 + 0.05 * rise) * round_top
-    arc = np.maximum((u - v['lung_x'] + 0.06) / 0.40, -0.7)
+    arc = np.maximum((u - v['lung_x'] + 0.06) / 0.40, -0.55)
     dome = base - v['dome'] * (1 - arc * arc)
     below = inside(y - dome, 0.06)
     lung = inside(outer - u, 0.07) * inside(u - inner, 0.10) * (1 - below)

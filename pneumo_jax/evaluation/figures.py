@@ -1,7 +1,6 @@
 """Figures as files, drawn with matplotlib's objects alone: no pyplot, no global state."""
 
 import math
-import os
 import pathlib
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from pneumo_jax import files
 from pneumo_jax.evaluation import metrics
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, told apart by colour-blind readers, less the two palest.
 _BLUE, _RED, _GREEN = '#0072B2', '#D55E00', '#009E73'
 _COLOURS = (_BLUE, _RED, _GREEN, '#CC79A7', '#E69F00', '#56B4E9')
-_DOTS_PER_INCH = 150
 
 _Scored = tuple[Float[np.ndarray, 'n k'], Int[np.ndarray, ' n']]
 
@@ -55,7 +54,8 @@ def learning_curves(
         _plain(axes)
         axes.set_xlabel('epoch')
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-        axes.legend(frameon=False)
+        if axes.lines:
+            axes.legend(frameon=False)
     _save(figure, path)
 
 
@@ -178,10 +178,7 @@ def samples(
     for row, label in zip(grid, rows, strict=True):
         shown = images[np.flatnonzero(labels == label)[:per_class]]
         for axes, image in zip(row, shown, strict=False):
-            # Of one channel, imshow wants no channel axis; of three, it ignores the colour map.
-            axes.imshow(
-                image.squeeze(-1) if image.shape[-1] == 1 else image, 'gray', vmin=0, vmax=255
-            )
+            axes.imshow(image, cmap='gray', vmin=0, vmax=255)
             axes.set_title(_cut(classes[label]), fontsize=10)
     _save(figure, path)
 
@@ -193,7 +190,8 @@ def _figure(width: float, height: float, title: str) -> 'Figure':
 
     figure = Figure(figsize=(width, height), layout='constrained')
     FigureCanvasAgg(figure)
-    figure.suptitle(textwrap.fill(title, int(width * 9)), fontsize=12, fontweight='bold')
+    lines = textwrap.wrap(title, int(width * 9), break_on_hyphens=False)
+    figure.suptitle('\n'.join(lines), fontsize=12, fontweight='bold')
     return figure
 
 
@@ -208,6 +206,5 @@ def _cut(name: str) -> str:
 
 
 def _save(figure: 'Figure', path: pathlib.Path) -> None:
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    figure.savefig(temporary, format=path.suffix[1:], dpi=_DOTS_PER_INCH, bbox_inches='tight')
-    temporary.replace(path)
+    with files.atomic(path) as temporary:
+        figure.savefig(temporary, dpi=150, bbox_inches='tight')

@@ -1,12 +1,12 @@
 """Result files in MedMNIST's own format, which its Evaluator.parse_and_evaluate reads back."""
 
-import os
 import pathlib
 import re
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from pneumo_jax import files
 from pneumo_jax.evaluation import metrics
 
 
@@ -35,7 +35,5 @@ def write(
         f'{index},{",".join(map(repr, row))}\n'
         for index, row in enumerate(metrics.softmax(logits).tolist())
     ]
-    temporary = folder / f'.{path.name}.{os.getpid()}'
-    temporary.write_text(''.join(lines))
-    temporary.replace(path)
+    files.write_text(path, ''.join(lines))
     return path

@@ -40,11 +40,6 @@ def classification(logits: Float[np.ndarray, 'n k'], labels: Int[np.ndarray, ' n
     }
 
 
-def for_json(scores: Scores) -> dict[str, float | int | None]:
-    """The same scores with None for nan and infinity, which JSON cannot say."""
-    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
-
-
 def softmax(logits: Float[np.ndarray, 'n k']) -> Float[np.ndarray, 'n k']:
     """Probabilities in float64. Raises UserError where the logits hold NaN or infinity."""
     odds = np.exp(_shifted(logits))

@@ -5,7 +5,9 @@ state, and as JSON what it takes to use it: the preprocessing, the class names, 
 unfinished epoch, and a SHA-256 of every weight, so that a damaged one is noticed, never trained on.
 """
 
+import contextlib
 import hashlib
+import json
 import logging
 import pathlib
 from collections.abc import Callable
@@ -22,14 +24,23 @@ Meta = dict[str, Any]
 
 
 class Checkpoints:
-    """The checkpoints of one run folder. `best` names the val metric that ranks them."""
+    """The checkpoints of one run folder. `best` names the val metric that ranks them.
 
-    def __init__(self, folder: pathlib.Path, best: str) -> None:
-        # Orbax reports every save at INFO and every oddity of its own at WARNING.
-        logging.getLogger('absl').setLevel(logging.ERROR)
+    A damaged checkpoint is moved aside, into `damaged/` of the run folder, and said.
+    """
+
+    def __init__(self, folder: pathlib.Path, best: str, say: Callable[[str], None]) -> None:
+        # What goes wrong is said here, in a line; Orbax logs it again, in pages.
+        logging.getLogger('absl').setLevel(logging.CRITICAL)
         self._folder = folder.absolute()
-        self._sign = -1 if best == 'loss' else 1
-        self._best = best
+        self._best, self._sign = best, -1 if best == 'loss' else 1
+        self._say = say
+        self._damaged = False
+        for metrics in self._folder.glob('[0-9]*/metrics/metrics'):  # read by every opening
+            try:
+                json.loads(metrics.read_bytes())
+            except ValueError as error:
+                self._set_aside(int(metrics.parent.parent.name), error)
         self._manager = self._open()
 
     def _open(self) -> ocp.CheckpointManager:
@@ -58,27 +69,24 @@ class Checkpoints:
         self._manager.save(step, args=args, metrics=metrics, force=True)
 
     def restore_latest(
-        self, like: Any, sharding: jax.sharding.Sharding, say: Callable[[str], None]
+        self, like: Any, sharding: jax.sharding.Sharding
     ) -> tuple[Any, Meta, int] | None:
         """(state, meta, step) of the latest whole checkpoint, or None where there is none.
 
         `like` is a tree of shapes, as `jax.eval_shape` gives it, and `sharding` where its leaves
-        go, on however many devices they were saved. A damaged checkpoint is moved aside, said, and
-        the one before it taken.
+        go, on however many devices they were saved.
 
         Raises:
-            UserError: there are checkpoints, and all are damaged.
+            UserError: there were checkpoints, and all are damaged.
         """
-        damaged = False
         while (step := self._manager.latest_step()) is not None:
             try:
                 return self._restore(step, like, sharding)
             except Exception as error:  # Orbax raises whatever the broken file provokes
-                damaged = True
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                say(f'the checkpoint of step {step} is damaged ({reason[:100]})')
-                say(f'it is now {self._set_aside(step)}; trying the one before it')
-        if damaged:
+                self._manager.close()
+                self._set_aside(step, error)
+                self._manager = self._open()
+        if self._damaged:
             raise errors.UserError(
                 f'every checkpoint in {self._folder} was damaged; '
                 'remove the run folder to train it anew.'
@@ -111,13 +119,18 @@ class Checkpoints:
             raise ValueError('its weights are not those that were saved')
         return restored.state, restored.meta, step
 
-    def _set_aside(self, step: int) -> pathlib.Path:
-        self._manager.close()
-        aside = self._folder.parent / 'damaged' / str(step)
-        aside.parent.mkdir(exist_ok=True)
-        (self._folder / str(step)).rename(aside)
-        self._manager = self._open()
-        return aside
+    def _set_aside(self, step: int, error: Exception) -> None:
+        place = self._folder.parent / 'damaged'
+        place.mkdir(exist_ok=True)
+        aside = place / f'{step}-{len(list(place.iterdir()))}'
+        with contextlib.suppress(FileNotFoundError):  # another process of the job was first
+            (self._folder / str(step)).rename(aside)
+        self._damaged = True
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        self._say(
+            f'the checkpoint of step {step} is damaged ({reason}) and now in {aside}; '
+            'going back to the one before it'
+        )
 
     def __enter__(self) -> 'Checkpoints':
         return self
@@ -132,5 +145,5 @@ def digest(state: Any) -> str:
     """SHA-256 over the bytes of every leaf, in the order of the tree."""
     sha = hashlib.sha256()
     for leaf in jax.tree.leaves(state):
-        sha.update(np.ascontiguousarray(leaf.addressable_data(0)))
+        sha.update(np.ascontiguousarray(leaf.addressable_data(0)).data)
     return sha.hexdigest()

@@ -3,7 +3,6 @@
 It is given the training and the validation split, never the test split.
 """
 
-import math
 import pathlib
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -60,9 +60,9 @@ def fit(
         )
 
     key = runtime.key(config.seed, 'train')
-    checkpoints = Checkpoints(folder / 'checkpoints', config.checkpoint.best)
+    checkpoints = Checkpoints(folder / 'checkpoints', config.checkpoint.best, say)
     with checkpoints, interrupt.StopRequest() as stop:
-        restored = checkpoints.restore_latest(like, runtime.replicated(mesh), say)
+        restored = checkpoints.restore_latest(like, runtime.replicated(mesh))
         if restored is None:
             state, meter, step = init(runtime.key(config.seed, 'init')), log.Meter(), 0
         else:
@@ -89,9 +89,10 @@ def fit(
                     save()
             means = meter.means()
             seconds = time.perf_counter() - started
-            scores = metrics.classification(logits(state.scored, val.images), val.labels)
-            if not math.isfinite(scores['loss']):
-                raise log.not_finite(f'the validation loss after step {step}')
+            val_logits = logits(state.scored, val.images)
+            if not np.isfinite(val_logits).all():
+                raise log.not_finite(f'an output for the validation images after step {step}')
+            scores = metrics.classification(val_logits, val.labels)
             row = log.row(epoch, step, means, scores, (step - first) * plan.batch_size / seconds)
             say(log.line(row, plan.epochs, prefix))
             writer.write(row)
@@ -125,8 +126,10 @@ def _compiled(
     init = steps.make_init(model, tx, preprocess.image_shape, ema=ema > 0)
     train_step = steps.make_train_step(model, tx, preprocess, ema_decay=ema)
     predict = steps.make_predict(model, preprocess)
+    # It runs once, and unoptimised code is there four times sooner (ResNet-18: 4.2 s against 16).
+    quick = {'xla_backend_optimization_level': 0}
     return (
-        jax.jit(init, out_shardings=everywhere),
+        jax.jit(init, out_shardings=everywhere, compiler_options=quick),
         jax.jit(train_step, out_shardings=everywhere, donate_argnums=0),
         jax.jit(predict, out_shardings=everywhere),
     )

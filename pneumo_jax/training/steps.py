@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 Batch = dict[str, Any]  # 'image': UInt8[b h w c], 'label': Int[b]
 Metrics = dict[str, Float[Array, '']]
 Variables = dict[str, Any]
-Loss = Callable[[Float[Array, 'b k'], Int[Array, 'b']], Float[Array, 'b']]
+Loss = Callable[[Float[Array, 'b k'], Int[Array, ' b']], Float[Array, ' b']]
 
 
 @struct.dataclass
@@ -90,9 +90,7 @@ def make_train_step(
         )
         return loss(logits, batch['label']).mean(), (logits, updates.get('batch_stats', {}))
 
-    def step(
-        state: TrainState, batch: Batch, key: Key[Array, '']
-    ) -> tuple[TrainState, Metrics]:
+    def step(state: TrainState, batch: Batch, key: Key[Array, '']) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(key, state.step)
         params = state.params
         if axis_name:
@@ -127,8 +125,8 @@ def average(ema: Variables, new: Variables, step: Int[Array, ''], decay: float) 
     The decay grows as (1 + step) / (10 + step) up to `decay`, so that the first, random weights
     are forgotten early (TensorFlow's `ExponentialMovingAverage` with `num_updates`).
     """
-    decay = jnp.minimum(decay, (1 + step) / (10 + step))
-    return jax.tree.map(lambda old, now: old * decay + now * (1 - decay), ema, new)
+    kept = jnp.minimum(decay, (1 + step) / (10 + step))
+    return jax.tree.map(lambda old, now: old * kept + now * (1 - kept), ema, new)
 
 
 def make_predict(
@@ -136,9 +134,8 @@ def make_predict(
 ) -> Callable[[Variables, UInt8[Array, 'b h w c']], Float[Array, 'b k']]:
     """`predict(variables, images) -> logits`, with running statistics and without dropout."""
 
-    def predict(
-        variables: Variables, images: UInt8[Array, 'b h w c']
-    ) -> Float[Array, 'b k']:
-        return model.apply(variables, preprocess(images), train=False)
+    def predict(variables: Variables, images: UInt8[Array, 'b h w c']) -> Float[Array, 'b k']:
+        logits: Any = model.apply(variables, preprocess(images), train=False)
+        return logits
 
     return predict

@@ -1,0 +1,78 @@
+"""Chest radiographs, or other images, as one `Dataset`, whatever they come from."""
+
+import pathlib
+import sys
+
+from pneumo_jax import errors
+from pneumo_jax.data.dataset import Dataset
+from pneumo_jax.data.medmnist import SIZES, known_flags
+
+__all__ = ['SIZES', 'known_names', 'load']
+
+
+def known_names() -> tuple[str, ...]:
+    """What `name` may be; cheap enough for a validator of configurations."""
+    return ('synthetic', *known_flags())
+
+
+def load(
+    *,
+    name: str,
+    size: int,
+    path: str = '',
+    limit: int = 0,
+    val_fraction: float = 0.1,
+    seed: int = 0,
+    fallback: str = '',
+) -> Dataset:
+    """A data set from a file or folder (`path`), or else by name.
+
+    Args:
+      name: 'synthetic' or a set of MedMNIST, as 'pneumoniamnist'. Not used where `path` is given.
+      size: height and width in pixels; 0 keeps those of an npz file.
+      path: an npz file with MedMNIST's keys, or a folder SPLIT/CLASS/*.jpeg.
+      limit: where > 0, only the first so many images of a split, the classes as equal as can be.
+      val_fraction: the part of train that becomes val where `path` has no val.
+      seed: chooses that part, and draws the synthetic images.
+      fallback: 'synthetic' stands in, with a line on stderr, for a MedMNIST set that is neither
+        here nor can be downloaded.
+
+    Raises:
+      errors.UserError: where there are no data of that description, fit to train on and to score.
+    """
+    from pneumo_jax.data import checks, splits
+
+    try:
+        if path:
+            dataset = _given(pathlib.Path(path).expanduser(), size, limit, val_fraction, seed)
+        else:
+            dataset = _named(name, size, seed, fallback)
+    except OSError as error:
+        raise errors.UserError(f'the data cannot be read: {error}') from error
+    checks.check(dataset)
+    return splits.limited(dataset, limit) if limit else dataset
+
+
+def _given(path: pathlib.Path, size: int, limit: int, val_fraction: float, seed: int) -> Dataset:
+    from pneumo_jax.data import arrays, folder
+
+    if path.is_dir():
+        return folder.load(path, size=size, limit=limit, val_fraction=val_fraction, seed=seed)
+    return arrays.load(path, size=size, val_fraction=val_fraction, seed=seed)
+
+
+def _named(name: str, size: int, seed: int, fallback: str) -> Dataset:
+    from pneumo_jax.data import download, medmnist
+    from pneumo_jax.data.synthetic import synthetic
+
+    if fallback not in ('', 'synthetic'):
+        raise errors.unknown('data.fallback', fallback, ('synthetic',))
+    if name == 'synthetic':
+        return synthetic(size, seed)
+    try:
+        return medmnist.load(name, size)
+    except download.UnavailableError as error:
+        if not fallback:
+            raise
+        print(f'data: synthetic images in place of {name}: {error}', file=sys.stderr)
+        return synthetic(size, seed)

@@ -1,0 +1,129 @@
+"""The official files of MedMNIST: two dimensions, one label per image.
+
+Yang et al., MedMNIST v2, Scientific Data 10:41, 2023. A file is looked for in $PNEUMO_JAX_DATA,
+then in ~/.medmnist, the folder of the medmnist package, and else downloaded to the first of these.
+"""
+
+import ast
+import csv
+import dataclasses
+import functools
+import importlib.util
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from pneumo_jax import errors
+from pneumo_jax.data import arrays, download
+from pneumo_jax.data.dataset import SPLITS, Dataset, Split
+from pneumo_jax.errors import UserError
+
+SIZES = (28, 64, 128, 224)
+
+
+@functools.cache
+def _info() -> dict[str, dict[str, Any]]:
+    """The table `medmnist.INFO`: addresses, MD5s and labels of all sets.
+
+    It is a literal, and read as one: `import medmnist` takes seconds, complains about a missing
+    torch, and makes a folder in the user's home.
+    """
+    spec = importlib.util.find_spec('medmnist')
+    if spec is None or spec.origin is None:
+        raise UserError('the package medmnist is not installed: pip install medmnist.')
+    source = pathlib.Path(spec.origin).with_name('info.py').read_text(encoding='utf-8')
+    assignments = (node for node in ast.parse(source).body if isinstance(node, ast.Assign))
+    table = next(node.value for node in assignments if ast.unparse(node.targets[0]) == 'INFO')
+    info: dict[str, dict[str, Any]] = ast.literal_eval(table)
+    return info
+
+
+def _unfit(flag: str) -> str:
+    """Why a set of MedMNIST cannot be loaded, or nothing."""
+    if flag.endswith('3d'):
+        return 'it holds volumes, and the models here see two dimensions'
+    if _info()[flag]['task'].startswith('multi-label'):
+        return 'its images have several labels each, and losses and scores here expect exactly one'
+    return ''
+
+
+def known_flags() -> tuple[str, ...]:
+    """The names of the sets that can be loaded."""
+    return tuple(flag for flag in _info() if not _unfit(flag))
+
+
+def load(flag: str, size: int) -> Dataset:
+    """An official set in its official splits; with groups where {flag}_patients.csv lies beside it.
+
+    Raises:
+      UserError: for an unknown or unfit set, a size it does not come in, an altered file.
+      download.UnavailableError: where there is neither file nor network.
+    """
+    if flag not in _info():
+        raise errors.unknown('data.name', flag, ('synthetic', *known_flags()))
+    if _unfit(flag):
+        raise UserError(f'data.name={flag!r} cannot be used: {_unfit(flag)}.')
+    if size not in SIZES:
+        allowed = ', '.join(str(s) for s in SIZES)
+        raise UserError(f'data.size={size}: MedMNIST comes in {allowed} px.')
+    path = _official_file(flag, size)
+    found, _ = arrays.read(path)
+    table = path.with_name(f'{flag}_patients.csv')
+    if table.exists():
+        found = _grouped(found, table)
+    info = _info()[flag]
+    classes = tuple(name[:1].upper() + name[1:] for name in info['label'].values())
+    train, val, test = (found[split] for split in SPLITS)
+    return Dataset(f'{info["python_class"]} {size} px', classes, train, val, test, flag)
+
+
+def _official_file(flag: str, size: int) -> pathlib.Path:
+    suffix = '' if size == 28 else f'_{size}'
+    url, md5 = _info()[flag][f'url{suffix}'], _info()[flag][f'MD5{suffix}']
+    folders = [os.environ.get('PNEUMO_JAX_DATA', ''), '~/.medmnist']
+    places = [pathlib.Path(f).expanduser() / f'{flag}{suffix}.npz' for f in folders if f]
+    path = next((place for place in places if place.exists()), None)
+    if path is None:
+        download.fetch(url, places[0], md5)
+        return places[0]
+    # On every load: 10 ms for 4 MB at 28 px, some 20 s for the 13 GB of the largest set at 224 px,
+    # which takes longer to unpack. Scores on a silently altered file would cost more.
+    if download.md5_of(path) != md5:
+        raise UserError(
+            f'{path} is not the official file (its MD5 differs): delete it to download it anew, '
+            f'or load it as an unofficial one with --config.data.path={path}.'
+        )
+    return path
+
+
+def _grouped(found: dict[str, Split], table: pathlib.Path) -> dict[str, Split]:
+    """The same splits with patients from a csv with the columns split, index, label, patient.
+
+    Raises:
+      UserError: where the table does not describe exactly these images, in this order.
+    """
+    try:
+        with table.open(newline='', encoding='utf-8') as file:
+            rows = [
+                (SPLITS.index(row['split']), int(row['index']), int(row['label']), row['patient'])
+                for row in csv.DictReader(file)
+            ]
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        problem = f'is not a table of patients: {error!r}'
+        raise UserError(f'{table}: {problem}. Mend or delete it.') from error
+    images = [
+        (place, index, label)
+        for place, split in enumerate(SPLITS)
+        for index, label in enumerate(found[split].labels.tolist())
+    ]
+    rows.sort()
+    if [row[:3] for row in rows] != images:
+        raise UserError(f'{table}: does not fit the images beside it. Mend or delete it.')
+    return {
+        split: dataclasses.replace(
+            found[split], groups=np.array([row[3] for row in rows if row[0] == place])
+        )
+        for place, split in enumerate(SPLITS)
+    }

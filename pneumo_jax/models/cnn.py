@@ -1,0 +1,80 @@
+"""Plain convolutional networks: convolution, ReLU, halve; then one hidden layer."""
+
+from functools import partial
+
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.typing import Dtype
+from jax import Array
+from jaxtyping import Float
+
+from pneumo_jax.errors import UserError
+from pneumo_jax.models import ops
+from pneumo_jax.models.layers import Conv, batch_norm, torch_default
+
+
+class CNN(nn.Module):
+    """One block per entry of `features`; `kernel` is odd, so that blocks keep the map's size."""
+
+    num_classes: int
+    features: tuple[int, ...] = (16, 32)
+    kernel: int = 3
+    hidden: int = 128
+    dtype: Dtype = jnp.float32
+    axis_name: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_odd(self.kernel)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: Float[Array, 'b h w c'], *, train: bool) -> Float[Array, 'b k']:
+        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=torch_default)
+        conv = partial(
+            Conv, size=self.kernel, padding=self.kernel // 2, use_bias=True, dtype=self.dtype
+        )
+        x = image.astype(self.dtype)
+        for i, features in enumerate(self.features, 1):
+            x = nn.relu(conv(features, name=f'conv{i}')(x))
+            x = ops.max_pool(x, 2, stride=2)
+        x = nn.relu(dense(self.hidden, name='fc1')(x.reshape(len(x), -1)))
+        return dense(self.num_classes, name='fc2')(x).astype(jnp.float32)
+
+
+class CNNBatchNormDropout(nn.Module):
+    """The same with BatchNorm after each convolution and dropout before the head.
+
+    The convolutions have no bias: BatchNorm removes it, and its gradient would be round-off.
+    """
+
+    num_classes: int
+    features: tuple[int, ...] = (32, 64)
+    kernel: int = 3
+    hidden: int = 256
+    dropout: float = 0.5
+    dtype: Dtype = jnp.float32
+    axis_name: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_odd(self.kernel)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: Float[Array, 'b h w c'], *, train: bool) -> Float[Array, 'b k']:
+        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=torch_default)
+        conv = partial(Conv, size=self.kernel, padding=self.kernel // 2, dtype=self.dtype)
+        norm = batch_norm(train=train, dtype=self.dtype, axis_name=self.axis_name)
+        x = image.astype(self.dtype)
+        for i, features in enumerate(self.features, 1):
+            x = norm(name=f'bn{i}')(conv(features, name=f'conv{i}')(x))
+            x = ops.max_pool(nn.relu(x), 2, stride=2)
+        x = nn.relu(dense(self.hidden, name='fc1')(x.reshape(len(x), -1)))
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return dense(self.num_classes, name='fc2')(x).astype(jnp.float32)
+
+
+def _check_odd(kernel: int) -> None:
+    if kernel % 2 == 0:
+        raise UserError(
+            f'kernel={kernel}: a CNN takes odd kernels; use {kernel - 1 or 3} or {kernel + 1}.'
+        )

@@ -1,0 +1,69 @@
+"""DenseNet as torchvision has it (Huang et al. 2017, arXiv:1608.06993)."""
+
+from functools import partial
+
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.typing import Dtype
+from jax import Array
+from jaxtyping import Float
+
+from pneumo_jax.models import ops
+from pneumo_jax.models.layers import Conv, Layer, batch_norm, torch_default
+
+kaiming_fan_in = nn.initializers.variance_scaling(2, 'fan_in', 'normal')  # He et al. 2015
+
+
+class DenseLayer(nn.Module):
+    """Norm, ReLU, convolution, twice (1x1 to 4 `growth`, 3x3 to `growth`), beside the input."""
+
+    growth: int
+    conv: Layer
+    norm: Layer
+
+    @nn.compact
+    def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h w k']:
+        y = nn.relu(self.norm(name='norm1')(x))
+        y = self.conv(4 * self.growth, 1, name='conv1')(y)
+        y = nn.relu(self.norm(name='norm2')(y))
+        y = self.conv(self.growth, 3, padding=1, name='conv2')(y)
+        return jnp.concatenate([x, y], axis=-1)
+
+
+class Transition(nn.Module):
+    """Halves the channels and the map."""
+
+    conv: Layer
+    norm: Layer
+
+    @nn.compact
+    def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h2 w2 k']:
+        y = nn.relu(self.norm(name='norm')(x))
+        return ops.avg_pool(self.conv(x.shape[-1] // 2, 1, name='conv')(y), 2)
+
+
+class DenseNet121(nn.Module):
+    """`blocks` are layers per dense block; each layer adds `growth` channels to 2 `growth`."""
+
+    num_classes: int
+    blocks: tuple[int, ...] = (6, 12, 24, 16)
+    growth: int = 32
+    dtype: Dtype = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, image: Float[Array, 'b h w c'], *, train: bool) -> Float[Array, 'b k']:
+        conv = partial(Conv, dtype=self.dtype, kernel_init=kaiming_fan_in)
+        norm = batch_norm(train=train, dtype=self.dtype, axis_name=self.axis_name)
+        x = conv(2 * self.growth, 7, 2, 3, name='features_conv0')(image)
+        x = nn.relu(norm(name='features_norm0')(x))
+        x = ops.max_pool(x, 3, stride=2, padding=1)
+        for block, depth in enumerate(self.blocks, 1):
+            for i in range(1, depth + 1):
+                name = f'features_denseblock{block}_denselayer{i}'
+                x = DenseLayer(self.growth, conv, norm, name=name)(x)
+            if block < len(self.blocks):
+                x = Transition(conv, norm, name=f'features_transition{block}')(x)
+        x = ops.global_avg_pool(nn.relu(norm(name='features_norm5')(x)))
+        head = partial(nn.Dense, dtype=self.dtype, kernel_init=torch_default)
+        return head(self.num_classes, name='classifier')(x).astype(jnp.float32)

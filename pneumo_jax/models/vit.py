@@ -1,0 +1,106 @@
+"""Vision Transformer as in timm (Dosovitskiy et al. 2021, arXiv:2010.11929)."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.typing import Dtype
+from jax import Array
+from jaxtyping import Float
+
+from pneumo_jax import errors
+from pneumo_jax.models.layers import Conv, Layer, layer_norm, truncated
+
+# width, depth, heads
+VARIANTS = {'Ti': (192, 12, 3), 'S': (384, 12, 6), 'B': (768, 12, 12)}
+
+
+class Attention(nn.Module):
+    heads: int
+    dense: Layer
+
+    @nn.compact
+    def __call__(self, x: Float[Array, 'b t d']) -> Float[Array, 'b t d']:
+        b, t, d = x.shape
+        qkv = self.dense(3 * d, name='qkv')(x).reshape(b, t, 3, self.heads, d // self.heads)
+        x = jax.nn.dot_product_attention(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2])
+        return self.dense(d, name='proj')(x.reshape(b, t, d))
+
+
+class Block(nn.Module):
+    """Attention and an MLP of ratio 4, each after a LayerNorm and added to its input."""
+
+    heads: int
+    dense: Layer
+    norm: Layer
+    drop: Layer
+
+    @nn.compact
+    def __call__(self, x: Float[Array, 'b t d']) -> Float[Array, 'b t d']:
+        y = Attention(self.heads, self.dense, name='attn')(self.norm(name='norm1')(x))
+        x = x + self.drop()(y)
+        y = self.dense(4 * x.shape[-1], name='mlp_fc1')(self.norm(name='norm2')(x))
+        y = self.drop()(nn.gelu(y, approximate=False))
+        return x + self.drop()(self.dense(x.shape[-1], name='mlp_fc2')(y))
+
+
+class ViT(nn.Module):
+    """`width`, `depth` and `heads` replace the variant's own where they are not zero.
+
+    Images are zero-padded at the bottom and right to whole patches, as timm's dynamic_img_pad
+    does. The position embeddings belong to the grid of the image the model is initialised with.
+    `dropout` acts on the embeddings and after attention and both layers of each MLP.
+    """
+
+    num_classes: int
+    variant: str = 'Ti'
+    patch: int = 16
+    width: int = 0
+    depth: int = 0
+    heads: int = 0
+    dropout: float = 0.0
+    dtype: Dtype = jnp.float32
+    axis_name: str | None = None
+
+    def __post_init__(self) -> None:
+        width, _, heads = self.sizes()
+        if width % heads:
+            raise errors.UserError(
+                f'width={width} does not divide over heads={heads}; '
+                f'the nearest that does is width={max(1, round(width / heads)) * heads}.'
+            )
+        super().__post_init__()
+
+    def sizes(self) -> tuple[int, int, int]:
+        """Width, depth and heads."""
+        if self.variant not in VARIANTS:
+            raise errors.unknown('ViT variant', self.variant, VARIANTS)
+        width, depth, heads = VARIANTS[self.variant]
+        return self.width or width, self.depth or depth, self.heads or heads
+
+    @nn.compact
+    def __call__(self, image: Float[Array, 'b h w c'], *, train: bool) -> Float[Array, 'b k']:
+        width, depth, heads = self.sizes()
+        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=truncated)
+        norm = layer_norm(self.dtype)
+        drop = partial(nn.Dropout, self.dropout, deterministic=not train)
+        x = self.embed(image, width)
+        x = drop()(x)
+        for i in range(depth):
+            x = Block(heads, dense, norm, drop, name=f'blocks_{i}')(x)
+        x = norm(name='norm')(x)[:, 0]
+        return dense(self.num_classes, name='head')(x).astype(jnp.float32)
+
+    def embed(self, image: Float[Array, 'b h w c'], width: int) -> Float[Array, 'b t d']:
+        """Patches to tokens behind a class token, with learned positions added."""
+        pads = [(0, -length % self.patch) for length in image.shape[1:3]]
+        image = jnp.pad(image, ((0, 0), *pads, (0, 0)))
+        conv = Conv(
+            width, self.patch, self.patch, use_bias=True, dtype=self.dtype, name='patch_embed_proj'
+        )
+        x = conv(image).reshape(len(image), -1, width)
+        token = self.param('cls_token', nn.initializers.normal(1e-6), (1, 1, width))
+        token = jnp.broadcast_to(token.astype(x.dtype), (len(x), 1, width))
+        x = jnp.concatenate([token, x], axis=1)
+        return x + self.param('pos_embed', truncated, (1, *x.shape[1:])).astype(x.dtype)

@@ -1,0 +1,129 @@
+"""Real image files of every kind that a radiograph comes in."""
+
+import contextlib
+import io
+import pathlib
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pneumo_jax.data.images import decode, square
+from pneumo_jax.errors import UserError
+
+RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+
+def file(image: Image.Image, kind: str = 'PNG', **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize('mode', ['L', 'LA', 'RGB', 'RGBA', 'P'])
+def test_gray_in_any_mode_gives_one_channel(mode: str) -> None:
+    pixels = decode(file(Image.fromarray(RAMP).convert(mode)))
+    assert pixels.dtype == np.uint8
+    assert np.array_equal(pixels, RAMP[..., None])
+
+
+def test_black_and_white_becomes_0_and_255() -> None:
+    pixels = decode(file(Image.fromarray(RAMP).convert('1', dither=Image.Dither.NONE)))
+    assert np.array_equal(pixels[..., 0], np.where(RAMP < 128, 0, 255))
+
+
+@pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'P'])
+def test_colour_gives_three_channels(mode: str) -> None:
+    colour = np.zeros((4, 6, 3), np.uint8)
+    colour[..., 0], colour[:2, :, 2] = 255, 255
+    pixels = decode(file(Image.fromarray(colour).convert(mode)))
+    assert np.array_equal(pixels, colour)
+
+
+def test_sixteen_bits_are_scaled_and_rounded() -> None:
+    wide = np.array([[0, 128, 129, 257], [32768, 65278, 65407, 65535]], np.uint16)
+    pixels = decode(file(Image.fromarray(wide)))
+    assert pixels[..., 0].tolist() == [[0, 0, 1, 1], [128, 254, 255, 255]]
+
+
+def test_jpegs_gray_and_cmyk() -> None:
+    gray = Image.fromarray(RAMP).resize((64, 64), Image.Resampling.BILINEAR)
+    close = decode(file(gray, 'JPEG', quality=95)).astype(int) - np.asarray(gray)[..., None]
+    assert abs(close).max() < 8
+    assert decode(file(Image.new('CMYK', (8, 8), (0, 200, 0, 0)), 'JPEG')).shape == (8, 8, 3)
+
+
+def test_exif_orientation_is_applied() -> None:
+    picture = Image.fromarray(RAMP[:8])  # 8 high, 16 wide
+    exif = picture.getexif()
+    exif[0x0112] = 6  # turned a quarter to the left: to be shown turned to the right
+    assert np.array_equal(decode(file(picture, exif=exif))[..., 0], np.rot90(RAMP[:8], -1))
+
+
+def test_a_path_is_read_and_named_in_the_error(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / 'x.png'
+    path.write_bytes(file(Image.fromarray(RAMP)))
+    assert decode(path).shape == (16, 16, 1)
+    path.write_bytes(b'no image')
+    with pytest.raises(UserError, match=r'x\.png cannot be read'):
+        decode(path)
+    with pytest.raises(UserError, match='absent'):
+        decode(tmp_path / 'absent.png')
+
+
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG'])
+def test_a_truncated_file_is_refused(kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    whole = file(Image.fromarray(noise), kind)
+    for part in (0, 1, 20, len(whole) // 2, len(whole) * 9 // 10):
+        with pytest.raises(UserError, match='the image cannot be read'):
+            decode(whole[:part])
+
+
+def test_damage_never_escapes_as_another_error() -> None:
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (24, 24), np.uint8))
+    for whole in (file(noise), file(noise, 'JPEG'), file(noise.convert('P'))):
+        for _ in range(100):
+            damaged = np.frombuffer(whole, np.uint8).copy()
+            damaged[rng.integers(0, len(damaged), 4)] = rng.integers(0, 256, 4)
+            with contextlib.suppress(UserError):
+                assert decode(damaged.tobytes()).dtype == np.uint8
+
+
+def test_other_formats_are_refused_whatever_their_name(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / 'x.jpeg'
+    Image.fromarray(RAMP).save(path, 'TIFF')
+    with pytest.raises(UserError, match='JPEG or PNG'):
+        decode(path)
+
+
+def test_a_decompression_bomb_is_refused() -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+        )
+
+    header = struct.pack('>IIBBBBB', 20000, 20000, 8, 0, 0, 0, 0)  # 400 Mpx
+    rows = zlib.compress(bytes(1000))
+    bomb = (
+        b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', rows) + chunk(b'IEND', b'')
+    )
+    with pytest.raises(UserError, match='bomb'):
+        decode(bomb)
+
+
+def test_square_crops_the_centre() -> None:
+    wide = np.zeros((10, 30, 1), np.uint8)
+    wide[:, 10:20] = 200
+    assert (square(wide, 10) == 200).all()
+    assert (square(wide.transpose(1, 0, 2), 5) == 200).all()
+
+
+def test_square_is_pillows_bilinear_filter() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (50, 40, 3), np.uint8)
+    official = Image.fromarray(image[5:45]).resize((28, 28), Image.Resampling.BILINEAR)
+    assert np.array_equal(square(image, 28), np.asarray(official))
+    assert square(image[..., :1], 64).shape == (64, 64, 1)

@@ -1,0 +1,92 @@
+"""Patients by file name, and cuts that keep them together."""
+
+import numpy as np
+import pytest
+
+from pneumo_jax.data import splits
+from pneumo_jax.data.dataset import Dataset, Split
+from pneumo_jax.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ('name', 'patient'),
+    [
+        ('BACTERIA-1008087-0001.jpeg', '1008087'),
+        ('VIRUS-1008087-0002.jpeg', '1008087'),
+        ('NORMAL-1003233-0001.jpeg', '1003233'),
+        ('person1_bacteria_2.jpeg', 'person1'),
+        ('person1_virus_6.jpeg', 'person1'),
+        ('person1000_virus_1681.jpeg', 'person1000'),
+        ('IM-0115-0001.jpeg', 'im-0115'),
+        ('IM-0115-0001-0002.jpeg', 'im-0115'),
+        ('NORMAL2-IM-0115-0001.jpeg', 'normal2-im-0115'),
+        ('train_0001.jpeg', None),
+        ('normal.png', None),
+        ('personal_1.png', None),
+    ],
+)
+def test_patient_of(name: str, patient: str | None) -> None:
+    assert splits.patient_of(name) == patient
+
+
+def labels_and_patients() -> tuple[np.ndarray, np.ndarray]:
+    patients = np.random.default_rng(0).integers(0, 150, 400)
+    return (patients % 4 > 0).astype(np.int32), patients
+
+
+def test_hold_out_takes_the_fraction_of_every_class() -> None:
+    labels, _ = labels_and_patients()
+    held = splits.hold_out(labels, None, 0.15, seed=0)
+    for label in (0, 1):
+        mine = labels == label
+        assert held[mine].sum() == round(0.15 * mine.sum())
+
+
+def test_hold_out_never_divides_a_patient() -> None:
+    labels, patients = labels_and_patients()
+    held = splits.hold_out(labels, patients, 0.2, seed=3)
+    assert not set(patients[held]) & set(patients[~held])
+    for label in (0, 1):
+        assert abs(held[labels == label].mean() - 0.2) < 0.02
+
+
+def test_hold_out_depends_on_the_seed_alone() -> None:
+    labels, patients = labels_and_patients()
+    first, again, other = (splits.hold_out(labels, patients, 0.2, seed) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_hold_out_takes_at_least_one_of_a_class() -> None:
+    held = splits.hold_out(np.array([0, 0, 1, 1, 1]), None, 0.01, seed=0)
+    assert held.sum() == 2
+
+
+@pytest.mark.parametrize('fraction', [0.0, 1.0, -0.1, float('nan')])
+def test_hold_out_refuses_a_senseless_fraction(fraction: float) -> None:
+    with pytest.raises(UserError, match='val_fraction'):
+        splits.hold_out(np.array([0, 1]), None, fraction, seed=0)
+
+
+def test_first_of_each_is_balanced_while_a_class_lasts() -> None:
+    labels = np.array([1, 1, 1, 1, 0, 2, 0, 1, 2, 0])
+    assert splits.first_of_each(labels, 3).tolist() == [0, 4, 5]
+    assert splits.first_of_each(labels, 6).tolist() == [0, 1, 4, 5, 6, 8]
+    assert splits.first_of_each(labels, 9).tolist() == [0, 1, 2, 3, 4, 5, 6, 8, 9]
+    assert splits.first_of_each(labels, 99).tolist() == list(range(10))
+
+
+def test_first_of_each_refuses_to_leave_a_class_out() -> None:
+    with pytest.raises(UserError, match='at least 3'):
+        splits.first_of_each(np.array([0, 1, 2]), 2)
+
+
+def test_limited_keeps_images_labels_and_groups_together() -> None:
+    images = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1)
+    split = Split(images, np.array([0, 0, 0, 1, 1, 1]), np.array(list('abcdef')))
+    plain = Split(images, split.labels)
+    few = splits.limited(Dataset('t', ('0', '1'), split, plain, split), 2)
+    assert few.train.images.ravel().tolist() == [0, 3]
+    assert few.train.labels.tolist() == [0, 1]
+    assert few.train.groups is not None and few.train.groups.tolist() == ['a', 'd']
+    assert few.val.groups is None and len(few.val) == 2

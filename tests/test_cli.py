@@ -1,0 +1,36 @@
+import pathlib
+from typing import Any
+
+CLI = 'pneumo_jax'
+
+
+def test_data_prints_counts_and_draws_the_figure(tmp_path: pathlib.Path, door: Any) -> None:
+    figure = tmp_path / 'figure.png'
+    told = door(CLI, 'data', '--config', 'configs/cnn.py:smoke', '--out', figure)
+    assert told.returncode == 0, told.stderr
+    assert 'Pneumonia' in told.stdout
+    assert 'synthetic' in told.stdout
+    assert figure.read_bytes().startswith(b'\x89PNG')
+
+
+def test_data_counts_the_official_file(
+    tmp_path: pathlib.Path, door: Any, real_data: pathlib.Path
+) -> None:
+    figure = tmp_path / 'figure.png'
+    told = door(CLI, 'data', '--config', 'configs/cnn.py:28', '--out', figure)
+    assert told.returncode == 0, told.stderr
+    assert '4,708' in told.stdout
+    assert '74.2%' in told.stdout
+
+
+def test_a_verb_that_is_not_there(door: Any) -> None:
+    told = door(CLI, 'dta')
+    assert told.returncode == 2
+    assert told.stderr.count('\n') == 1
+    assert "'dta'" in told.stderr
+
+
+def test_help_names_every_verb(door: Any) -> None:
+    told = door(CLI, '--help')
+    assert told.returncode == 0
+    assert 'data' in told.stdout

@@ -1,0 +1,215 @@
+"""The door to training, as a user opens it: processes, signals, mistakes."""
+
+import json
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+MAIN = 'pneumo_jax.main'
+CNN = ('--config', 'configs/cnn.py:smoke')
+# Long enough to be interrupted in the middle of an epoch.
+LONG = (
+    *CNN,
+    '--config.data.limit=0',
+    '--config.epochs=12',
+    '--config.optim.ema=0.9',
+    '--config.checkpoint.steps=7',
+)
+
+
+def ended(folder: pathlib.Path) -> dict[str, Any]:
+    """What must not depend on whether a run was interrupted."""
+    checkpoints = folder / 'checkpoints'
+    last = max(int(path.name) for path in checkpoints.iterdir() if path.name.isdigit())
+    meta = json.loads((checkpoints / str(last) / 'meta' / 'metadata').read_text())
+    results = json.loads((folder / 'results.json').read_text())
+    rows = [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
+    for row in rows:
+        del row['images_per_second']
+    return {
+        'step': last,
+        'weights': meta['sha256'],
+        'scores': [results[split] for split in ('val', 'test')],
+        'rows': rows,
+    }
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(
+    tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
+) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp('whole') / 'run'
+    command = [sys.executable, '-m', MAIN, *LONG, '--workdir', str(folder)]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    return ended(folder)
+
+
+@pytest.mark.parametrize(
+    ('signum', 'epochs'),
+    [(signal.SIGKILL, 0), (signal.SIGKILL, 5), (signal.SIGTERM, 2), (signal.SIGINT, 4)],
+)
+def test_interrupted_and_run_again_ends_with_the_same_bits(
+    signum: int,
+    epochs: int,
+    tmp_path: pathlib.Path,
+    door: Any,
+    environment: dict[str, str],
+    uninterrupted: dict[str, Any],
+) -> None:
+    folder = tmp_path / 'run'
+    process = subprocess.Popen(
+        [sys.executable, '-m', MAIN, *LONG, '--workdir', str(folder)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    started = folder / 'metrics.jsonl'
+    while not started.exists() or started.read_text().count('\n') < epochs:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.002)
+    time.sleep(0.05)
+    process.send_signal(signum)
+    _, told = process.communicate(timeout=60)
+    assert not (folder / 'results.json').exists(), 'it was interrupted too late to show anything'
+    if signum == signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+    else:
+        assert process.returncode == 128 + signum
+        assert 'the same command resumes' in told
+    again = door(MAIN, *LONG, '--workdir', folder)
+    assert again.returncode == 0, again.stderr
+    if signum != signal.SIGKILL:
+        assert 'resuming after step' in again.stdout
+    assert ended(folder) == uninterrupted
+
+
+def test_a_finished_run_prints_its_report_and_another_config_is_refused(
+    tmp_path: pathlib.Path, door: Any
+) -> None:
+    folder = tmp_path / 'run'
+    first = door(MAIN, *CNN, '--workdir', folder)
+    assert first.returncode == 0, first.stderr
+    report = (folder / 'report.txt').read_text()
+    assert 'precision    recall  f1-score   support' in report
+    assert report in first.stdout
+    second = door(MAIN, *CNN, '--workdir', folder)
+    assert second.returncode == 0
+    assert f'{folder} is finished' in second.stdout
+    assert report in second.stdout
+    third = door(MAIN, *CNN, '--config.seed=5', '--workdir', folder)
+    assert third.returncode == 2
+    assert 'seed: 0 there, 5 here' in third.stderr
+
+
+def test_two_processes_give_what_one_gives(
+    tmp_path: pathlib.Path, door: Any, environment: dict[str, str]
+) -> None:
+    alone = door(MAIN, *CNN, '--workdir', tmp_path / 'alone')
+    assert alone.returncode == 0, alone.stderr
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        address = f'127.0.0.1:{probe.getsockname()[1]}'
+    job = {**environment, 'JAX_COORDINATOR_ADDRESS': address, 'JAX_NUM_PROCESSES': '2'}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, '-m', MAIN, *CNN, '--workdir', str(tmp_path / 'job')],
+            cwd=ROOT,
+            env={**job, 'JAX_PROCESS_ID': str(number)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    told = [process.communicate(timeout=240) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], told
+    assert 'Epoch 2/2' in told[0][0]
+    assert not told[1][0], 'one process speaks for all'
+    logits = []
+    for name in ('alone', 'job'):
+        with np.load(tmp_path / name / 'predictions_test.npz') as predictions:
+            logits.append(predictions['logits'])
+    np.testing.assert_allclose(*logits, atol=1e-5)
+
+
+def test_training_that_diverges_stops_and_keeps_the_last_good_checkpoint(
+    tmp_path: pathlib.Path, door: Any
+) -> None:
+    wanted = ('--config.optim.name=sgd', '--config.optim.lr=1000', '--config.epochs=20')
+    told = door(MAIN, *CNN, *wanted, '--workdir', tmp_path)
+    assert told.returncode == 2, told.stdout
+    assert 'is not finite; the last good checkpoint is kept. Try a lower' in told.stderr
+    assert 'training step' in told.stderr
+    assert not (tmp_path / 'results.json').exists()
+
+
+def test_without_file_and_network_the_quickstart_draws_its_data_and_says_so(
+    tmp_path: pathlib.Path, door: Any
+) -> None:
+    nothing = {'PNEUMO_JAX_DATA': str(tmp_path), 'PNEUMO_JAX_MIRROR': 'http://127.0.0.1:9'}
+    folder = tmp_path / 'run'
+    arguments = ('--config', 'configs/quickstart.py', '--config.epochs=1', '--workdir', folder)
+    told = door(MAIN, *arguments, **nothing)
+    assert told.returncode == 0, told.stderr
+    assert 'synthetic' in told.stderr.splitlines()[0]
+    folder = tmp_path / 'run-synthetic'
+    assert '[synthetic] Epoch 1/1' in told.stdout
+    assert 'synthetic' in (folder / 'report.txt').read_text().splitlines()[0]
+    assert json.loads((folder / 'results.json').read_text())['data']['synthetic']
+    assert not list(folder.glob('*.csv')), "no MedMNIST result file of what is not MedMNIST's"
+    refused = door(MAIN, '--config', 'configs/cnn.py:28', '--workdir', tmp_path / 'b', **nothing)
+    assert refused.returncode == 2
+    assert 'pneumoniamnist.npz' in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ((), '--config'),
+        (('--config', 'configs/cnn.py:29'), "'29' is not one of"),
+        (('--config', 'configs/cmn.py'), "did you mean 'configs/cnn.py'"),
+        ((*CNN, '--config.sed=1'), "did you mean 'seed'"),
+        ((*CNN, '--config.model.name=vti'), "did you mean 'vit'"),
+        ((*CNN, '--config.data.name=pneumoniamist'), "did you mean 'pneumoniamnist'"),
+        (('--config', 'configs/cnn.py:28', '--config.data.size=32'), '28, 64, 128, 224'),
+        ((*CNN, '--config.seed=one'), 'int is needed'),
+        ((*CNN, '--config.seed'), 'needs a value'),
+        ((*CNN, '--wrkdir=x'), 'did you mean --workdir'),
+        ((*CNN, '--workdir', '/dev/null/run'), 'cannot write to /dev/null/run'),
+        ((*CNN, '--config.batch_size=999'), 'batch_size=48 or less'),
+        ((*CNN, '--config.data.path=nowhere.npz'), 'nowhere.npz'),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], message: str, tmp_path: pathlib.Path, door: Any
+) -> None:
+    given = arguments if '--workdir' in arguments else (*arguments, '--workdir', tmp_path / 'run')
+    told = door(MAIN, *(given if arguments else ()))
+    assert told.returncode == 2
+    assert told.stderr.startswith('error: ')
+    assert told.stderr.count('\n') == 1, told.stderr
+    assert message in told.stderr
+
+
+def test_a_batch_that_devices_cannot_share(tmp_path: pathlib.Path, door: Any) -> None:
+    four = {'XLA_FLAGS': '--xla_force_host_platform_device_count=4'}
+    told = door(MAIN, *CNN, '--config.batch_size=18', '--workdir', tmp_path, **four)
+    assert told.returncode == 2
+    assert 'config.batch_size=18 does not divide over 4 devices' in told.stderr
+    assert '16 and 20' in told.stderr
+
+
+def test_help_has_examples(door: Any) -> None:
+    told = door(MAIN, '--help')
+    assert told.returncode == 0
+    assert '--config configs/quickstart.py' in told.stdout

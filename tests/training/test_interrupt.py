@@ -1,0 +1,30 @@
+import os
+import signal
+
+import pytest
+
+from pneumo_jax.training import interrupt
+
+
+@pytest.mark.parametrize('signum', interrupt.StopRequest.SIGNALS)
+def test_the_first_signal_is_noted_and_the_second_acts(signum: int) -> None:
+    acted = []
+    before = signal.signal(signum, lambda *_: acted.append(signum))
+    try:
+        with interrupt.StopRequest() as stop:
+            assert not stop.at(1)
+            os.kill(os.getpid(), signum)
+            assert stop.at(2)
+            assert (stop.signum, acted) == (signum, [])
+            os.kill(os.getpid(), signum)
+            assert acted == [signum]
+        os.kill(os.getpid(), signum)
+        assert acted == [signum, signum]
+    finally:
+        signal.signal(signum, before)
+
+
+def test_the_exit_code_is_the_shells() -> None:
+    stopped = interrupt.Stopped(signal.SIGTERM, 3, 9)
+    assert stopped.code == 143
+    assert 'after step 3 of 9' in stopped.message

@@ -1,0 +1,197 @@
+"""One step, the same numbers however it is run."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from pneumo_jax import models, runtime
+from pneumo_jax.data.preprocess import Preprocess
+from pneumo_jax.training import optim, steps
+
+PREPROCESS = Preprocess(16, 16, 1)
+NETS: dict[str, dict[str, Any]] = {
+    'cnn': {'features': (4,), 'hidden': 8},
+    'cnn_bn_dropout': {'features': (4, 4), 'hidden': 8, 'dropout': 0.0},
+    'vit': {'patch': 4, 'width': 16, 'depth': 2, 'heads': 2},
+}
+STEPS = 3
+
+
+def make(name: str, axis_name: str | None = None) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    model = models.create(name, num_classes=2, axis_name=axis_name, **NETS[name])
+    tx = optim.create(
+        name='sgd',
+        lr=0.05,
+        schedule='constant',
+        warmup_steps=0,
+        total_steps=STEPS,
+        weight_decay=0.01,
+        clip_norm=1.0,
+    )
+    init = steps.make_init(model, tx, PREPROCESS.image_shape, ema=True)
+    step = steps.make_train_step(model, tx, PREPROCESS, ema_decay=0.9, axis_name=axis_name)
+    return init, step
+
+
+def batches() -> list[steps.Batch]:
+    rng = np.random.default_rng(0)
+    return [
+        {
+            'image': rng.integers(0, 256, (8, 16, 16, 1)).astype(np.uint8),
+            'label': rng.integers(0, 2, 8),
+        }
+        for _ in range(STEPS)
+    ]
+
+
+def train(init: Any, step: Any, place: Callable[[Any], Any] = lambda batch: batch) -> Any:
+    """The states' variables and the metrics after every step from seed 0."""
+    state, told = init(runtime.key(0, 'init')), []
+    for batch in batches():
+        state, metrics = step(state, place(batch), runtime.key(0, 'train'))
+        told.append(metrics)
+    return jax.device_get((state, told))
+
+
+def assert_same(found: Any, wanted: Any, tolerance: float = 1e-6) -> None:
+    for (path, one), other in zip(
+        jax.tree_util.tree_leaves_with_path(found), jax.tree.leaves(wanted), strict=True
+    ):
+        np.testing.assert_allclose(
+            one, other, atol=tolerance, rtol=tolerance, err_msg=jax.tree_util.keystr(path)
+        )
+
+
+@pytest.fixture(scope='module', params=NETS)
+def case(request: pytest.FixtureRequest) -> tuple[str, Any]:
+    """A net, and what training it on one device gives."""
+    init, step = make(request.param)
+    return request.param, train(jax.jit(init), jax.jit(step))
+
+
+def test_four_devices_are_there() -> None:
+    assert jax.device_count() == 4
+
+
+def test_jit_over_a_mesh(case: tuple[str, Any]) -> None:
+    init, step = make(case[0])
+    mesh = runtime.mesh()
+    everywhere = runtime.replicated(mesh)
+    found = train(
+        jax.jit(init, out_shardings=everywhere),
+        jax.jit(step, out_shardings=everywhere, donate_argnums=0),
+        partial(runtime.shard, mesh=mesh),
+    )
+    assert_same(found, case[1])
+
+
+def test_shard_map(case: tuple[str, Any]) -> None:
+    init, _ = make(case[0])
+    _, step = make(case[0], axis_name='data')
+    mesh = runtime.mesh()
+    mapped = jax.shard_map(step, mesh=mesh, in_specs=(P(), P('data'), P()), out_specs=(P(), P()))
+    assert_same(train(jax.jit(init), jax.jit(mapped)), case[1])
+
+
+def test_pmap(case: tuple[str, Any]) -> None:
+    init, _ = make(case[0])
+    _, step = make(case[0], axis_name='data')
+    mapped = jax.pmap(step, axis_name='data', in_axes=(None, 0, None), out_axes=None)
+
+    def split(batch: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf.reshape(4, -1, *leaf.shape[1:]), batch)
+
+    assert_same(train(jax.jit(init), mapped, split), case[1])
+
+
+def test_vmap_over_seeds(case: tuple[str, Any]) -> None:
+    init, step = make(case[0])
+    seeds = jnp.arange(3)
+    keys = jax.vmap(lambda seed: jax.random.fold_in(runtime.key(0, 'init'), seed))(seeds)
+    train_keys = jax.vmap(lambda seed: jax.random.fold_in(runtime.key(0, 'train'), seed))(seeds)
+    many = jax.jit(jax.vmap(init))(keys)
+    step_many = jax.jit(jax.vmap(step, in_axes=(0, None, 0)))
+    for batch in batches():
+        many, _ = step_many(many, batch, train_keys)
+    one, step = jax.jit(init)(keys[1]), jax.jit(step)
+    for batch in batches():
+        one, _ = step(one, batch, train_keys[1])
+    assert_same(jax.tree.map(lambda leaf: leaf[1], many), one)
+
+
+def test_scan(case: tuple[str, Any]) -> None:
+    init, step = make(case[0])
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches())
+    key = runtime.key(0, 'train')
+    state, metrics = jax.jit(
+        lambda state: jax.lax.scan(lambda state, batch: step(state, batch, key), state, stacked)
+    )(jax.jit(init)(runtime.key(0, 'init')))
+    told = [jax.tree.map(lambda leaf, i=i: leaf[i], metrics) for i in range(STEPS)]
+    assert_same((state, told), case[1])
+
+
+def test_gradient_is_that_of_the_whole_batch_not_a_multiple() -> None:
+    """Plain gradient descent, written out, against the step under shard_map."""
+    model = models.create('cnn', num_classes=2, **NETS['cnn'])
+    tx = optax.sgd(0.1)
+    state = jax.jit(steps.make_init(model, tx, PREPROCESS.image_shape))(runtime.key(0, 'init'))
+    batch = batches()[0]
+
+    def loss(params: Any) -> Any:
+        logits = model.apply({'params': params}, PREPROCESS(batch['image']), train=True)
+        picked = jax.nn.log_softmax(logits)[jnp.arange(8), batch['label']]
+        return -picked.mean()
+
+    wanted = jax.tree.map(lambda p, g: p - 0.1 * g, state.params, jax.grad(loss)(state.params))
+    step = jax.shard_map(
+        steps.make_train_step(model, tx, PREPROCESS, axis_name='data'),
+        mesh=runtime.mesh(),
+        in_specs=(P(), P('data'), P()),
+        out_specs=(P(), P()),
+    )
+    found, _ = jax.jit(step)(state, batch, runtime.key(0, 'train'))
+    assert_same(found.params, wanted)
+
+
+def test_dropout_differs_between_steps_and_repeats_with_the_key() -> None:
+    model = models.create('cnn_bn_dropout', num_classes=2, features=(4,), hidden=16)
+    tx = optax.sgd(0.0)
+    init = steps.make_init(model, tx, PREPROCESS.image_shape)
+    step = jax.jit(steps.make_train_step(model, tx, PREPROCESS))
+    batch, key = batches()[0], runtime.key(0, 'train')
+    first = jax.jit(init)(runtime.key(0, 'init'))
+    second, metrics = step(first, batch, key)
+    _, later = step(second, batch, key)
+    _, again = step(first, batch, key)
+    assert metrics['loss'] != later['loss']
+    assert metrics['loss'] == again['loss']
+
+
+def test_ema_is_the_average_that_its_definition_gives() -> None:
+    init, step = make('cnn_bn_dropout')
+    step = jax.jit(step)
+    state = jax.jit(init)(runtime.key(0, 'init'))
+    ema = state.variables
+    for number, batch in enumerate(batches()):
+        state, _ = step(state, batch, runtime.key(0, 'train'))
+        decay = min(0.9, (1 + number) / (10 + number))
+        ema = jax.tree.map(lambda old, new, d=decay: d * old + (1 - d) * new, ema, state.variables)
+    assert_same(state.scored, ema)
+
+
+def test_predict_changes_nothing_and_needs_no_key() -> None:
+    init, _ = make('cnn_bn_dropout')
+    model = models.create('cnn_bn_dropout', num_classes=2, **NETS['cnn_bn_dropout'])
+    predict = steps.make_predict(model, PREPROCESS)
+    variables = jax.jit(init)(runtime.key(0, 'init')).variables
+    images = batches()[0]['image']
+    logits = predict(variables, images)
+    assert logits.shape == (8, 2)
+    np.testing.assert_allclose(predict(variables, images[:3]), logits[:3], atol=1e-5)

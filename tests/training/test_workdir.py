@@ -1,0 +1,70 @@
+import multiprocessing
+import pathlib
+
+import pytest
+from ml_collections import ConfigDict
+
+from pneumo_jax import config as configs
+from pneumo_jax import errors
+from pneumo_jax.training import workdir
+
+DATA = {'title': 'some data', 'sha256': 'abc'}
+
+
+def config(**changes: object) -> ConfigDict:
+    made = configs.defaults('cnn')
+    made.update(changes)
+    return made
+
+
+def test_a_run_goes_on_in_its_own_folder(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / 'a' / 'run'
+    for _ in range(2):
+        workdir.check(folder, config())
+        workdir.claim(folder, config(), DATA, {'commit': 'x'})
+    run = workdir.read(folder)
+    assert run is not None
+    assert run['config']['model']['features'] == [16, 32]
+
+
+def test_another_config_is_refused_with_the_fields_that_differ(tmp_path: pathlib.Path) -> None:
+    workdir.claim(tmp_path, config(), DATA, {})
+    with pytest.raises(
+        errors.UserError, match=r'\(epochs: 10 there, 3 here; seed: 0 there, 1 here\)'
+    ):
+        workdir.check(tmp_path, config(seed=1, epochs=3))
+
+
+def test_other_data_are_refused(tmp_path: pathlib.Path) -> None:
+    workdir.claim(tmp_path, config(), DATA, {})
+    with pytest.raises(errors.UserError, match='other data'):
+        workdir.claim(tmp_path, config(), {**DATA, 'sha256': 'abd'}, {})
+
+
+def test_a_broken_record_is_told(tmp_path: pathlib.Path) -> None:
+    (tmp_path / workdir.RUN).write_text('{"config":')
+    with pytest.raises(errors.UserError, match=r'run\.json cannot be read'):
+        workdir.check(tmp_path, config())
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: pathlib.Path) -> None:
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(errors.UserError, match=r'cannot write to .* another --workdir'):
+        workdir.check(tmp_path / 'file' / 'run', config())
+    with pytest.raises(errors.UserError, match='cannot write to'):
+        workdir.check(tmp_path / 'file', config())
+
+
+def _lock(folder: pathlib.Path) -> str:
+    try:
+        with workdir.locked(folder):
+            return 'locked'
+    except errors.UserError as error:
+        return str(error)
+
+
+def test_a_second_process_is_kept_out(tmp_path: pathlib.Path) -> None:
+    with multiprocessing.get_context('spawn').Pool(1) as pool:
+        with workdir.locked(tmp_path):
+            assert 'in use by another process' in pool.apply(_lock, (tmp_path,))
+        assert pool.apply(_lock, (tmp_path,)) == 'locked'
