@@ -14,7 +14,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from pneumo_jax import errors
+from pneumo_jax import data, errors
 
 # The fields of every model beside `name` and `dtype`, as its module in pneumo_jax.models has them.
 MODELS: dict[str, dict[str, Any]] = {
@@ -33,6 +33,7 @@ MODELS: dict[str, dict[str, Any]] = {
 
 # What a field may hold, where that is a list.
 CHOICES: dict[str, tuple[str, ...]] = {
+    'model.variant': ('Ti', 'S', 'B'),
     'model.dtype': ('float32', 'bfloat16'),
     'data.fallback': ('', 'synthetic'),
     'optim.name': ('adam', 'sgd'),
@@ -122,13 +123,14 @@ def check(config: ConfigDict) -> None:
     """Refuse values that no run can have (`UserError`), field by field."""
     fields = flatten(config)
     for field, choices in CHOICES.items():
-        if fields[field] not in choices:
+        if field in fields and fields[field] not in choices:
             raise errors.unknown(field, fields[field], choices)
     for field, (low, high) in RANGES.items():
         if field in fields and not low <= fields[field] <= high:
             raise errors.UserError(
                 f'config.{field}={fields[field]} is out of range: {low:g} to {high:g}.'
             )
+    data.check(name=config.data.name, size=config.data.size, path=config.data.path)
     sizes = [(field, value) for field, value in fields.items() if isinstance(value, tuple)]
     for field, value in sizes:
         if not value or not all(isinstance(size, int) and size > 0 for size in value):

@@ -30,18 +30,27 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
     """
     say = tqdm.write if runtime.is_main() else _silent
     workdir.check(folder, config)
+    if _told(folder, say):
+        return
     dataset = data.load(**config.data)
     if dataset.synthetic and config.data.name != 'synthetic':
         config, folder = _as_synthetic(config, folder)
         workdir.check(folder, config)
+        if _told(folder, say):
+            return
     with workdir.locked(folder) if runtime.is_main() else contextlib.nullcontext():
         if runtime.is_main():
             workdir.claim(folder, config, describe(dataset), runtime.provenance())
-        if (folder / workdir.RESULTS).exists():
-            say(f'{folder} is finished. Its report:\n\n{(folder / workdir.REPORT).read_text()}')
-            return
         say(f'{dataset.title}; run folder {folder}')
         _train_and_score(config, folder, dataset, say)
+
+
+def _told(folder: pathlib.Path, say: Callable[[str], None]) -> bool:
+    """Whether the run is finished; if so, its report is printed."""
+    finished = (folder / workdir.RESULTS).exists()
+    if finished:
+        say(f'{folder} is finished. Its report:\n\n{(folder / workdir.REPORT).read_text()}')
+    return finished
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -131,7 +140,9 @@ def _write_figures(
     figures.learning_curves(log.read(folder), title, out / 'learning_curves.png')
     both = {name: (logits[name], labels[name]) for name in logits}
     figures.roc(both, classes, title, out / 'roc.png')
-    figures.confusion(logits['test'], labels['test'], classes, title, out / 'confusion.png')
+    figures.confusion(
+        logits['test'], labels['test'], classes, f'{title}, test', out / 'confusion.png'
+    )
 
 
 def _as_synthetic(config: ConfigDict, folder: pathlib.Path) -> tuple[ConfigDict, pathlib.Path]:

@@ -12,7 +12,7 @@ PACKAGE = 'pneumo_jax'
 LAYERS = {
     'errors': 0,
     'files': 0,
-    'config': 1,
+    'config': 1.2,
     'runtime': 1,
     'data': 1,
     'models': 1,

@@ -4,15 +4,16 @@ import pathlib
 import sys
 
 from pneumo_jax import errors
+from pneumo_jax.data import medmnist
 from pneumo_jax.data.dataset import Dataset
-from pneumo_jax.data.medmnist import SIZES, known_flags
-
-__all__ = ['SIZES', 'known_names', 'load']
 
 
-def known_names() -> tuple[str, ...]:
-    """What `name` may be; cheap enough for a validator of configurations."""
-    return ('synthetic', *known_flags())
+def check(*, name: str, size: int, path: str = '') -> None:
+    """Refuse (`UserError`) what `load` cannot have, as far as can be told without any file."""
+    if not path and name != 'synthetic':
+        medmnist.check(name, size)
+    elif not path and not size:
+        raise errors.UserError('data.size=0: synthetic images need a size, such as 28.')
 
 
 def load(
@@ -62,7 +63,7 @@ def _given(path: pathlib.Path, size: int, limit: int, val_fraction: float, seed:
 
 
 def _named(name: str, size: int, seed: int, fallback: str) -> Dataset:
-    from pneumo_jax.data import download, medmnist
+    from pneumo_jax.data import download
     from pneumo_jax.data.synthetic import synthetic
 
     if fallback not in ('', 'synthetic'):

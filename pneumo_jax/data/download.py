@@ -42,7 +42,8 @@ def fetch(url: str, target: pathlib.Path, md5: str) -> None:
         kind = UnavailableError if _passing(error) else UserError
         raise kind(f'{url}: the server answers {error.code} {error.reason}. {by_hand}') from error
     except OSError as error:
-        raise UnavailableError(f'{url} cannot be downloaded: {error}. {by_hand}') from error
+        reason = getattr(error, 'reason', error)  # urllib wraps what the socket said
+        raise UnavailableError(f'{url} cannot be downloaded: {reason}. {by_hand}') from error
     except ValueError as error:
         raise UserError(f'{url}: {error}. {by_hand}') from error
 

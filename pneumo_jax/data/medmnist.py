@@ -54,13 +54,8 @@ def known_flags() -> tuple[str, ...]:
     return tuple(flag for flag in _info() if not _unfit(flag))
 
 
-def load(flag: str, size: int) -> Dataset:
-    """An official set in its official splits; with groups where {flag}_patients.csv lies beside it.
-
-    Raises:
-      UserError: for an unknown or unfit set, a size it does not come in, an altered file.
-      download.UnavailableError: where there is neither file nor network.
-    """
+def check(flag: str, size: int) -> None:
+    """Refuse (`UserError`) an unknown or unfit set, or a size that MedMNIST does not come in."""
     if flag not in _info():
         raise errors.unknown('data.name', flag, ('synthetic', *known_flags()))
     if _unfit(flag):
@@ -68,6 +63,16 @@ def load(flag: str, size: int) -> Dataset:
     if size not in SIZES:
         allowed = ', '.join(str(s) for s in SIZES)
         raise UserError(f'data.size={size}: MedMNIST comes in {allowed} px.')
+
+
+def load(flag: str, size: int) -> Dataset:
+    """An official set in its official splits; with groups where {flag}_patients.csv lies beside it.
+
+    Raises:
+      UserError: for what `check` refuses, and an altered file.
+      download.UnavailableError: where there is neither file nor network.
+    """
+    check(flag, size)
     path = _official_file(flag, size)
     found, _ = arrays.read(path)
     table = path.with_name(f'{flag}_patients.csv')

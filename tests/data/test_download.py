@@ -1,12 +1,13 @@
 """Downloads from a real server on this machine that breaks off, forgets, lies and refuses."""
 
+import concurrent.futures
 import hashlib
 import http.server
 import pathlib
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -250,10 +251,7 @@ def test_a_mirror_is_http(
 
 
 def test_two_at_once_download_once(server: Server, target: pathlib.Path) -> None:
-    run: Callable[[], None] = lambda: fetch(f'{server.url}/set.npz', target, MD5)  # noqa: E731
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for task in [pool.submit(fetch, f'{server.url}/set.npz', target, MD5) for _ in range(4)]:
+            task.result()
     assert target.read_bytes() == DATA and server.served == len(DATA)

@@ -30,9 +30,20 @@ def write(path: pathlib.Path, labels: list[int]) -> str:
     return str(path / 'set.npz')
 
 
-def test_known_names() -> None:
-    assert data.known_names()[0] == 'synthetic' and 'pneumoniamnist' in data.known_names()
-    assert data.SIZES == (28, 64, 128, 224)
+@pytest.mark.parametrize(
+    ('name', 'size', 'message'),
+    [
+        ('pneumoniamist', 28, "did you mean 'pneumoniamnist'"),
+        ('pneumoniamnist', 32, '28, 64, 128, 224'),
+        ('chestmnist', 28, 'several labels'),
+        ('organmnist3d', 28, 'volumes'),
+        ('synthetic', 0, 'need a size'),
+    ],
+)
+def test_what_cannot_be_had_is_told_without_a_file(name: str, size: int, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        data.check(name=name, size=size)
+    data.check(name=name, size=size, path='some.npz')
 
 
 def test_synthetic_by_name() -> None:
