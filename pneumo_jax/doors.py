@@ -68,6 +68,9 @@ def enter(door: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
     except errors.UserError as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
+    except errors.Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.code
     except KeyboardInterrupt:
         print('stopped; the same command goes on from the last checkpoint.', file=sys.stderr)
         return 130

@@ -1,4 +1,4 @@
-"""The one exception that stands for a mistake of the user's, and the sentence that mends it."""
+"""How a run ends before its end: by a mistake of the user's, or by the user's wish."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,6 +10,16 @@ class UserError(Exception):
     The command-line doors print its message as one line, without a traceback, and exit with
     code 2. The message says what was given, what is allowed and what to do.
     """
+
+
+class Stopped(Exception):  # noqa: N818  stopping is no error
+    """Ctrl-C or SIGTERM came, and the state is saved; `code` is what a shell gives the signal."""
+
+    def __init__(self, signum: int, step: int, total: int) -> None:
+        super().__init__(
+            f'stopped and saved after step {step} of {total}; the same command resumes'
+        )
+        self.code = 128 + signum
 
 
 def unknown(kind: str, given: object, allowed: Iterable[object]) -> UserError:

@@ -19,9 +19,9 @@ CNN = ('--config', 'configs/cnn.py:smoke')
 LONG = (
     *CNN,
     '--config.data.limit=0',
-    '--config.epochs=12',
+    '--config.epochs=6',
     '--config.optim.ema=0.9',
-    '--config.checkpoint.steps=7',
+    '--config.checkpoint.steps=17',
 )
 
 
@@ -54,7 +54,7 @@ def uninterrupted(
 
 @pytest.mark.parametrize(
     ('signum', 'epochs'),
-    [(signal.SIGKILL, 0), (signal.SIGKILL, 5), (signal.SIGTERM, 2), (signal.SIGINT, 4)],
+    [(signal.SIGKILL, 0), (signal.SIGKILL, 3), (signal.SIGTERM, 1), (signal.SIGINT, 2)],
 )
 def test_interrupted_and_run_again_ends_with_the_same_bits(
     signum: int,
@@ -134,7 +134,7 @@ def test_two_processes_give_what_one_gives(
     told = [process.communicate(timeout=240) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], told
     assert 'Epoch 2/2' in told[0][0]
-    assert not told[1][0], 'one process speaks for all'
+    assert 'Epoch' not in told[1][0], 'one process speaks for all'
     logits = []
     for name in ('alone', 'job'):
         with np.load(tmp_path / name / 'predictions_test.npz') as predictions:

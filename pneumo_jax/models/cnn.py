@@ -9,7 +9,7 @@ from jax import Array
 from jaxtyping import Float
 
 from pneumo_jax.errors import UserError
-from pneumo_jax.models import ops
+from pneumo_jax.models import pooling
 from pneumo_jax.models.layers import Conv, batch_norm, torch_default
 
 
@@ -36,7 +36,7 @@ class CNN(nn.Module):
         x = image.astype(self.dtype)
         for i, features in enumerate(self.features, 1):
             x = nn.relu(conv(features, name=f'conv{i}')(x))
-            x = ops.max_pool(x, 2, stride=2)
+            x = pooling.max_pool(x, 2, stride=2)
         x = nn.relu(dense(self.hidden, name='fc1')(x.reshape(len(x), -1)))
         return dense(self.num_classes, name='fc2')(x).astype(jnp.float32)
 
@@ -67,7 +67,7 @@ class CNNBatchNormDropout(nn.Module):
         x = image.astype(self.dtype)
         for i, features in enumerate(self.features, 1):
             x = norm(name=f'bn{i}')(conv(features, name=f'conv{i}')(x))
-            x = ops.max_pool(nn.relu(x), 2, stride=2)
+            x = pooling.max_pool(nn.relu(x), 2, stride=2)
         x = nn.relu(dense(self.hidden, name='fc1')(x.reshape(len(x), -1)))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return dense(self.num_classes, name='fc2')(x).astype(jnp.float32)

@@ -9,7 +9,7 @@ from jax import Array
 from jaxtyping import Float
 
 from pneumo_jax.errors import UserError
-from pneumo_jax.models import ops
+from pneumo_jax.models import pooling
 from pneumo_jax.models.layers import Conv, Layer, layer_norm, truncated
 
 
@@ -61,5 +61,5 @@ class ConvNeXtTiny(nn.Module):
                 x = conv(width, 2, 2, name=f'stages_{stage}_downsample_1')(x)
             for i in range(depth):
                 x = Block(conv, norm, dense, name=f'stages_{stage}_blocks_{i}')(x)
-        x = norm(name='head_norm')(ops.global_avg_pool(x))
+        x = norm(name='head_norm')(pooling.global_avg_pool(x))
         return dense(self.num_classes, name='head_fc')(x).astype(jnp.float32)

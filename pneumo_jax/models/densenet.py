@@ -8,7 +8,7 @@ from flax.typing import Dtype
 from jax import Array
 from jaxtyping import Float
 
-from pneumo_jax.models import ops
+from pneumo_jax.models import pooling
 from pneumo_jax.models.layers import Conv, Layer, batch_norm, torch_default
 
 kaiming_fan_in = nn.initializers.variance_scaling(2, 'fan_in', 'normal')  # He et al. 2015
@@ -39,7 +39,7 @@ class Transition(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h2 w2 k']:
         y = nn.relu(self.norm(name='norm')(x))
-        return ops.avg_pool(self.conv(x.shape[-1] // 2, 1, name='conv')(y), 2)
+        return pooling.avg_pool(self.conv(x.shape[-1] // 2, 1, name='conv')(y), 2)
 
 
 class DenseNet121(nn.Module):
@@ -57,13 +57,13 @@ class DenseNet121(nn.Module):
         norm = batch_norm(train=train, dtype=self.dtype, axis_name=self.axis_name)
         x = conv(2 * self.growth, 7, 2, 3, name='features_conv0')(image)
         x = nn.relu(norm(name='features_norm0')(x))
-        x = ops.max_pool(x, 3, stride=2, padding=1)
+        x = pooling.max_pool(x, 3, stride=2, padding=1)
         for block, depth in enumerate(self.blocks, 1):
             for i in range(1, depth + 1):
                 name = f'features_denseblock{block}_denselayer{i}'
                 x = DenseLayer(self.growth, conv, norm, name=name)(x)
             if block < len(self.blocks):
                 x = Transition(conv, norm, name=f'features_transition{block}')(x)
-        x = ops.global_avg_pool(nn.relu(norm(name='features_norm5')(x)))
+        x = pooling.global_avg_pool(nn.relu(norm(name='features_norm5')(x)))
         head = partial(nn.Dense, dtype=self.dtype, kernel_init=torch_default)
         return head(self.num_classes, name='classifier')(x).astype(jnp.float32)

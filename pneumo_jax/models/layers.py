@@ -9,7 +9,7 @@ from flax.typing import Dtype, Initializer
 from jax import Array
 from jaxtyping import Float
 
-from pneumo_jax.models import ops
+from pneumo_jax.models import ops, pooling
 
 # What torch gives a convolution or linear layer that nobody initialises otherwise.
 torch_default = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
@@ -57,7 +57,7 @@ class SqueezeExcite(nn.Module):
     def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h w c']:
         dense = partial(nn.Dense, dtype=self.dtype, kernel_init=kaiming_fan_out)
         channels = x.shape[-1]
-        gate = dense(max(1, channels // self.reduction), name='fc1')(ops.global_avg_pool(x))
+        gate = dense(max(1, channels // self.reduction), name='fc1')(pooling.global_avg_pool(x))
         gate = nn.sigmoid(dense(channels, name='fc2')(nn.relu(gate)))
         return x * gate[:, None, None]
 

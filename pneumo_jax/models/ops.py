@@ -1,7 +1,7 @@
-"""Convolution and pooling on NHWC maps, with torch's integer padding.
+"""Convolution of NHWC maps, with torch's integer padding.
 
 On a GPU every form is the library's own. XLA's CPU code is good for stride 1 on maps larger than
-the kernel and collapses elsewhere; there the same sum is written as patches times a matrix.
+the kernel and collapses elsewhere; there the same sum is written as one product of matrices.
 `lax.platform_dependent` picks when the program is lowered, so that it stays portable. The numbers
 below are milliseconds for value and gradients on 2 cores, library / ours.
 """
@@ -27,54 +27,33 @@ def conv(x: Map, kernel: Kernel, *, stride: int = 1, padding: int = 0, groups: i
     A map smaller than the kernel is zero-padded further, bottom and right, to give one output.
     """
     size = kernel.shape[0]
-    x = _at_least(x, size - 2 * padding, 0)
-    smallest = min(x.shape[1:3])
-    cpu: Callable[[Map, Kernel], Map]
+    grow = [(0, max(0, size - 2 * padding - length)) for length in x.shape[1:3]]
+    x = jnp.pad(x, ((0, 0), *grow, (0, 0)))
     library = functools.partial(_library, stride=stride, padding=padding, groups=groups)
-    if groups == x.shape[-1] > 1 and stride == 1:
-        cpu = functools.partial(_depthwise, padding=padding)
-    elif size == stride and not padding:  # 1x1: 35 / 15 at 56 px; 2x2 stride 2: 93 / 65 at 56 px
-        cpu = _tiles
-    elif (
-        size == 1  # stride 2: 18 / 11 at 56 px
-        or smallest < size  # 3x3: 188 / 12 at 2 px, 96 / 2 at 1 px; at 4 px 10 / 12
-        or (stride > 1 and smallest <= LARGEST_STRIDED)
-    ):
-        cpu = functools.partial(_patches, stride=stride, padding=padding)
-    else:
+    cpu = _cpu_form(x.shape, kernel.shape, stride, padding, groups)
+    if cpu is None:
         return library(x, kernel)
     return lax.platform_dependent(x, kernel, cpu=cpu, default=library)
 
 
-def max_pool(x: Map, window: int, *, stride: int, padding: int = 0) -> Map:
-    """Maximum over square windows, the map padded with -inf; a smaller map gives one output.
-
-    Where values tie, the CPU forms share the gradient between them.
-    """
-    x = _at_least(x, window - 2 * padding, -jnp.inf)
-    library = functools.partial(_library_max, window=window, stride=stride, padding=padding)
-    if window == stride and not padding:  # 2x2: 12.4 / 3.1 at 14 px, 198 / 109 at 112 px
-        cpu = functools.partial(_max_of_tiles, window=window)
-    else:  # 3x3 stride 2: 44 / 9 at 14 px, 262 / 110 at 112 px
-        cpu = functools.partial(_max_of_slices, window=window, stride=stride, padding=padding)
-    return lax.platform_dependent(x, cpu=cpu, default=library)
-
-
-def avg_pool(x: Map, window: int) -> Map:
-    """Mean over square windows side by side; a map smaller than the window gives its mean."""
-    b, h, w, c = x.shape
-    kh, kw = min(window, h), min(window, w)
-    x = x[:, : h // kh * kh, : w // kw * kw]
-    return x.reshape(b, h // kh, kh, w // kw, kw, c).mean((2, 4))
-
-
-def global_avg_pool(x: Map) -> Float[Array, 'b c']:
-    return x.mean((1, 2))
-
-
-def _at_least(x: Map, size: int, value: float) -> Map:
-    grow = [(0, max(0, size - length)) for length in x.shape[1:3]]
-    return jnp.pad(x, ((0, 0), *grow, (0, 0)), constant_values=value)
+def _cpu_form(
+    shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int, groups: int
+) -> Callable[[Map, Kernel], Map] | None:
+    """What is faster on a CPU than the library, if anything is."""
+    size, smallest = kernel[0], min(shape[1:3])
+    if groups > 1:
+        depthwise = stride == 1 and groups == shape[-1] == kernel[-1]
+        # 7x7: 773 / 136 at 28 px, 127 / 8 at 3 px
+        return functools.partial(_depthwise, padding=padding) if depthwise else None
+    if size == stride and not padding:  # 1x1: 35 / 15 at 56 px; 2x2 stride 2: 93 / 65 at 56 px
+        return _tiles
+    if (
+        size == 1  # stride 2: 18 / 11 at 56 px
+        or smallest < size  # 3x3: 188 / 12 at 2 px, 96 / 2 at 1 px; at 4 px 10 / 12
+        or (stride > 1 and smallest <= LARGEST_STRIDED)
+    ):
+        return functools.partial(_patches, stride=stride, padding=padding)
+    return None
 
 
 def _library(x: Map, kernel: Kernel, stride: int, padding: int, groups: int) -> Map:
@@ -139,25 +118,3 @@ def _live_taps(length: int, size: int, stride: int, padding: int) -> tuple[range
         if any(0 <= start + i - padding < length for start in range(0, travel, stride))
     ]
     return range(live[0], live[-1] + 1), travel
-
-
-def _library_max(x: Map, window: int, stride: int, padding: int) -> Map:
-    pads = ((0, 0), (padding, padding), (padding, padding), (0, 0))
-    shape, strides = (1, window, window, 1), (1, stride, stride, 1)
-    return lax.reduce_window(x, -jnp.inf, lax.max, shape, strides, pads)
-
-
-def _max_of_tiles(x: Map, window: int) -> Map:
-    b, h, w, c = x.shape
-    x = x[:, : h // window * window, : w // window * window]
-    return x.reshape(b, h // window, window, w // window, window, c).max((2, 4))
-
-
-def _max_of_slices(x: Map, window: int, stride: int, padding: int) -> Map:
-    pads = ((0, 0), (padding, padding), (padding, padding), (0, 0))
-    x = jnp.pad(x, pads, constant_values=-jnp.inf)
-    for axis in (1, 2):
-        travel = (x.shape[axis] - window) // stride * stride + 1
-        parts = [lax.slice_in_dim(x, i, i + travel, stride, axis) for i in range(window)]
-        x = functools.reduce(jnp.maximum, parts)
-    return x

@@ -75,11 +75,7 @@ def _backward(
 ) -> tuple[Map]:
     if window == stride and not padding:
         return (_unpool_tiles(window, shape, taps, gradient),)
-    like = jax.ShapeDtypeStruct(shape, gradient.dtype)
-    slices = functools.partial(_slices, window=window, stride=stride, padding=padding)
-    parts = [jnp.where(taps == tap, gradient, 0) for tap in range(window**2)]
-    (spread,) = jax.linear_transpose(slices, like)(parts)
-    return (spread,)
+    return (_unpool_slices(window, stride, padding, shape, taps, gradient),)
 
 
 _winner.defvjp(_forward, _backward)
@@ -94,6 +90,25 @@ def _unpool_tiles(window: int, shape: tuple[int, ...], taps: Taps, gradient: Map
     tiles = jnp.where(won, gradient[:, :, None, :, None], 0)
     spread = tiles.reshape(b, rows * window, columns * window, c)
     return jnp.pad(spread, ((0, 0), (0, h - spread.shape[1]), (0, w - spread.shape[2]), (0, 0)))
+
+
+def _unpool_slices(
+    window: int, stride: int, padding: int, shape: tuple[int, ...], taps: Taps, gradient: Map
+) -> Map:
+    """Every tap's share, back where the tap saw it, summed."""
+    # Not `jax.linear_transpose` of the slices, which knows no axis of a shard_map.
+    (rows, columns), zero = taps.shape[1:3], jnp.zeros((), gradient.dtype)
+
+    def place(length: int, seen: int, tap: int) -> tuple[int, int, int]:
+        low = tap - padding
+        return low, length - low - ((seen - 1) * stride + 1), stride - 1
+
+    def share(tap: int) -> Map:
+        i, j = divmod(tap, window)
+        places = (place(shape[1], rows, i), place(shape[2], columns, j))
+        return lax.pad(jnp.where(taps == tap, gradient, 0), zero, ((0,) * 3, *places, (0,) * 3))
+
+    return functools.reduce(jnp.add, map(share, range(window**2)))
 
 
 def _slices(x: Map, window: int, stride: int, padding: int) -> list[Map]:

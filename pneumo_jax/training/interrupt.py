@@ -7,14 +7,6 @@ from typing import Any
 from pneumo_jax import runtime
 
 
-class Stopped(SystemExit):
-    """Raised after the state is saved; its code is the one that a shell gives for the signal."""
-
-    def __init__(self, signum: int, step: int, total: int) -> None:
-        super().__init__(128 + signum)
-        self.message = f'stopped and saved after step {step} of {total}; the same command resumes.'
-
-
 class StopRequest:
     """Within the block, the first signal is noted and a second one acts as ever."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from pneumo_jax import runtime
+from pneumo_jax import errors, runtime
 from pneumo_jax.data import order
 from pneumo_jax.data.dataset import Split
 from pneumo_jax.data.preprocess import Preprocess
@@ -84,7 +84,7 @@ def fit(
                 bar.update()
                 if step < end and stop.at(step):
                     save()
-                    raise interrupt.Stopped(stop.signum, step, plan.total)
+                    raise errors.Stopped(stop.signum, step, plan.total)
                 if step < end and config.checkpoint.steps and step % config.checkpoint.steps == 0:
                     save()
             means = meter.means()
@@ -99,7 +99,7 @@ def fit(
             meter = log.Meter()
             save(scores)
             if step < plan.total and stop.at(step):
-                raise interrupt.Stopped(stop.signum, step, plan.total)
+                raise errors.Stopped(stop.signum, step, plan.total)
         bar.close()
         writer.close()
         if config.weights == 'best':

@@ -69,7 +69,9 @@ def test_a_map_smaller_than_the_window_gives_one_value() -> None:
     assert pooling.max_pool(x, 2, stride=2).tolist() == [[[[1.0]]]]
     assert pooling.avg_pool(x, 2).tolist() == [[[[0.5]]]]
     one = jnp.full((1, 1, 1, 1), 5.0)
-    assert pooling.avg_pool(one, 2).tolist() == pooling.max_pool(one, 3, stride=2, padding=1).tolist()
+    assert (
+        pooling.avg_pool(one, 2).tolist() == pooling.max_pool(one, 3, stride=2, padding=1).tolist()
+    )
 
 
 def test_average_pooling_leaves_out_what_fills_no_window() -> None:

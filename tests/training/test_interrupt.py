@@ -22,9 +22,3 @@ def test_the_first_signal_is_noted_and_the_second_acts(signum: int) -> None:
         assert acted == [signum, signum]
     finally:
         signal.signal(signum, before)
-
-
-def test_the_exit_code_is_the_shells() -> None:
-    stopped = interrupt.Stopped(signal.SIGTERM, 3, 9)
-    assert stopped.code == 143
-    assert 'after step 3 of 9' in stopped.message

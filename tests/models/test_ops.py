@@ -1,0 +1,118 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from jaxtyping import Array
+
+from pneumo_jax.models import ops
+
+# (height, width, in, out, kernel, stride, padding, groups) of every kind of convolution in the
+# models, on maps larger and smaller than the kernel.
+KINDS = {
+    'resnet stem, large': (28, 28, 1, 8, 7, 2, 3, 1),
+    'resnet stem, small': (9, 12, 3, 8, 7, 2, 3, 1),
+    'resnet stem, one pixel': (1, 1, 3, 8, 7, 2, 3, 1),
+    '3x3, large': (9, 7, 6, 5, 3, 1, 1, 1),
+    '3x3, 2 px': (2, 2, 6, 5, 3, 1, 1, 1),
+    '3x3, one row': (1, 7, 6, 5, 3, 1, 1, 1),
+    '3x3, 1 px': (1, 1, 6, 5, 3, 1, 1, 1),
+    '3x3 strided, large': (33, 18, 6, 5, 3, 2, 1, 1),
+    '3x3 strided, 7 px': (7, 8, 6, 5, 3, 2, 1, 1),
+    '3x3 strided, 2 px': (2, 3, 6, 5, 3, 2, 1, 1),
+    '3x3 strided, 1 px': (1, 1, 6, 5, 3, 2, 1, 1),
+    '1x1': (7, 5, 6, 5, 1, 1, 0, 1),
+    '1x1 strided': (7, 4, 6, 5, 1, 2, 0, 1),
+    '1x1 strided, 1 px': (1, 1, 6, 5, 1, 2, 0, 1),
+    '5x5': (9, 9, 2, 4, 5, 1, 2, 1),
+    '7x7, 3 px': (3, 5, 2, 4, 7, 1, 3, 1),
+    'tiles that fit': (8, 12, 3, 5, 4, 4, 0, 1),
+    'tiles with a rest': (7, 9, 3, 5, 2, 2, 0, 1),
+    'depthwise 7x7': (9, 14, 6, 6, 7, 1, 3, 6),
+    'depthwise 7x7, 2 px': (2, 3, 6, 6, 7, 1, 3, 6),
+    'depthwise 7x7, 1 px': (1, 1, 6, 6, 7, 1, 3, 6),
+    'depthwise, strided': (9, 8, 6, 6, 3, 2, 1, 6),
+    'depthwise, two per channel': (5, 5, 3, 6, 3, 1, 1, 3),
+    'grouped 1x1': (5, 5, 6, 4, 1, 1, 0, 2),
+    'grouped, small': (2, 2, 6, 4, 3, 1, 1, 2),
+}
+
+
+def arrays(h: int, w: int, i: int, o: int, size: int, groups: int) -> tuple[Array, Array]:
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(3, h, w, i)), rng.normal(size=(size, size, i // groups, o)) / size
+    return jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32)
+
+
+def library(x: Array, kernel: Array, stride: int, padding: int, groups: int) -> Array:
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        [(padding, padding)] * 2,
+        dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+        feature_group_count=groups,
+    )
+
+
+@pytest.mark.parametrize('kind', KINDS.values(), ids=KINDS)
+def test_values_and_gradients_are_the_librarys(kind: tuple[int, ...]) -> None:
+    h, w, i, o, size, stride, padding, groups = kind
+    args = arrays(h, w, i, o, size, groups)
+
+    def both(x: Array, kernel: Array) -> list[tuple[Array, ...]]:
+        ours = functools.partial(ops.conv, stride=stride, padding=padding, groups=groups)
+        theirs = functools.partial(library, stride=stride, padding=padding, groups=groups)
+        results = []
+        for conv in (ours, theirs):
+            y, gradients = jax.vjp(conv, x, kernel)
+            results.append((y, *gradients(jnp.cos(jnp.arange(1.0 * y.size)).reshape(y.shape))))
+        return results
+
+    for one, other in zip(*jax.jit(both)(*args), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize(('shape', 'size', 'wanted'), [((1, 1), 2, (1, 1)), ((2, 9), 4, (1, 2))])
+def test_a_map_smaller_than_the_kernel_is_filled_with_zeros(
+    shape: tuple[int, int], size: int, wanted: tuple[int, int]
+) -> None:
+    x, kernel = arrays(*shape, 3, 5, size, 1)
+    grow = [(0, max(0, size - length)) for length in shape]
+    filled = jnp.pad(x, ((0, 0), *grow, (0, 0)))
+    y = ops.conv(x, kernel, stride=size)
+    assert y.shape[1:3] == wanted
+    np.testing.assert_allclose(y, library(filled, kernel, size, 0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize('kind', ['3x3, 2 px', '1x1 strided', 'tiles that fit', 'depthwise 7x7'])
+def test_each_platform_gets_its_own_form(kind: str) -> None:
+    h, w, i, o, size, stride, padding, groups = KINDS[kind]
+    conv = jax.jit(
+        lambda x, kernel: ops.conv(x, kernel, stride=stride, padding=padding, groups=groups)
+    )
+
+    def program(platform: str) -> str:
+        args = arrays(h, w, i, o, size, groups)
+        return jax.export.export(conv, platforms=[platform])(*args).mlir_module()
+
+    assert 'convolution' not in program('cpu')
+    assert 'convolution' in program('cuda')
+    assert 'dot_general' not in program('cuda')
+
+
+@pytest.mark.parametrize('kind', ['3x3, 2 px', '3x3 strided, 7 px', 'depthwise 7x7', '3x3, large'])
+def test_vmapped_over_kernels_as_over_seeds(kind: str) -> None:
+    h, w, i, o, size, stride, padding, groups = KINDS[kind]
+    x, kernel = arrays(h, w, i, o, size, groups)
+    kernels = jnp.stack([kernel, kernel * 2, kernel[::-1]])
+
+    def total(kernel: Array) -> Array:
+        y = ops.conv(x, kernel, stride=stride, padding=padding, groups=groups)
+        return jnp.square(y).mean()
+
+    together = jax.jit(jax.vmap(jax.grad(total)))(kernels)
+    apart = jnp.stack([jax.jit(jax.grad(total))(one) for one in kernels])
+    np.testing.assert_allclose(together, apart, atol=1e-5)
