@@ -54,6 +54,7 @@ def train(model: str, seed: int) -> None:
     page = f'configs/{model}.py:28'
     arguments = ['--config', page, f'--config.seed={seed}', '--workdir', str(run.relative_to(ROOT))]
     subprocess.run([sys.executable, '-m', 'pneumo_jax.main', *arguments], cwd=ROOT, check=True)
+    RESULTS.mkdir(exist_ok=True)
     with files.atomic(result) as temporary:
         shutil.copy(run / 'results.json', temporary)
 
