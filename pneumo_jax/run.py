@@ -10,6 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from pneumo_jax import config as configs
 from pneumo_jax import data, files, models, runtime
 from pneumo_jax.data.dataset import Dataset
 from pneumo_jax.data.preprocess import Preprocess
@@ -78,7 +79,7 @@ def _train_and_score(
         val=dataset.val,
         folder=folder,
         meta={
-            'model': config.to_dict()['model'],
+            'model': configs.to_json(config)['model'],
             'classes': list(dataset.classes),
             'preprocess': dataclasses.asdict(preprocess),
         },

@@ -1,12 +1,17 @@
 """Whole runs, in this process, on four devices."""
 
+import functools
 import json
+import os
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from pneumo_jax import config, run
+from pneumo_jax import config, errors, run
+from pneumo_jax.data import preprocess
 from pneumo_jax.training import log
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -75,3 +80,60 @@ def test_bfloat16_and_steps(tmp_path: pathlib.Path) -> None:
     wanted = {'model.dtype': 'bfloat16', 'steps': '4'}
     run.run(config.load(f'{ROOT}/configs/resnet18.py:smoke', wanted), tmp_path)
     assert [row['step'] for row in log.read(tmp_path)] == [3, 4]
+
+
+def test_colour_images_of_five_classes_from_a_file(tmp_path: pathlib.Path) -> None:
+    rng = np.random.default_rng(0)
+    content = {}
+    for split, size in (('train', 60), ('val', 20), ('test', 20)):
+        labels = np.arange(size) % 5
+        noise = rng.integers(0, 100, (size, 24, 24, 3))
+        content[f'{split}_images'] = (noise + labels[:, None, None, None] * 30).astype(np.uint8)
+        content[f'{split}_labels'] = labels[:, None].astype(np.uint8)
+    np.savez(tmp_path / 'colours.npz', **content)
+    wanted = {'data.path': str(tmp_path / 'colours.npz'), 'data.size': '0', 'epochs': '8'}
+    folder = tmp_path / 'run'
+    run.run(config.load(f'{ROOT}/configs/mlp.py', wanted), folder)
+    results = json.loads((folder / 'results.json').read_text())
+    assert results['data']['classes'] == ['0', '1', '2', '3', '4']
+    assert results['test']['auroc'] > 0.8
+    assert not list(folder.glob('*.csv')), "it is no official file of MedMNIST's"
+
+
+def test_the_official_file_and_medmnists_own_evaluator(
+    tmp_path: pathlib.Path, real_data: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('PNEUMO_JAX_DATA', str(real_data))
+    run.run(config.load(f'{ROOT}/configs/mlp.py:28', {'steps': '100'}), tmp_path)
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert (results['val']['n'], results['test']['n']) == (524, 624)
+    home = tmp_path / 'home' / '.medmnist'
+    home.mkdir(parents=True)
+    (home / 'pneumoniamnist.npz').symlink_to(real_data / 'pneumoniamnist.npz')
+    code = (
+        'import sys; from medmnist.evaluator import Evaluator;'
+        'print(*Evaluator.parse_and_evaluate(sys.argv[1]), file=sys.stderr)'
+    )
+    for split in ('val', 'test'):
+        (file,) = tmp_path.glob(f'pneumoniamnist_{split}_*.csv')
+        done = subprocess.run(
+            [sys.executable, '-c', code, str(file)],
+            env={**os.environ, 'HOME': str(home.parent)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        auc, acc = map(float, done.stderr.splitlines()[-1].split())
+        assert auc == pytest.approx(results[split]['auroc'], abs=1e-12)
+        assert acc == results[split]['accuracy']
+
+
+def test_a_checkpoint_of_another_preprocessing_is_refused(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = config.load(f'{ROOT}/configs/mlp.py:smoke')
+    run.run(page, tmp_path)
+    (tmp_path / 'results.json').unlink()
+    monkeypatch.setattr(run, 'Preprocess', functools.partial(preprocess.Preprocess, mean=0.4))
+    with pytest.raises(errors.UserError, match=r"trained with preprocess .*'mean': 0\.5"):
+        run.run(page, tmp_path)

@@ -66,7 +66,9 @@ def fit(
         if restored is None:
             state, meter, step = init(runtime.key(config.seed, 'init')), log.Meter(), 0
         else:
-            state, meter, step = restored[0], log.Meter.of(restored[1]['meter']), restored[2]
+            state, kept, step = restored
+            _check_same(kept, meta)
+            meter = log.Meter.of(kept['meter'])
             say(f'{prefix}resuming after step {step} of {plan.total}')
 
         def save(scores: dict[str, float] | None = None) -> None:
@@ -133,6 +135,16 @@ def _compiled(
         jax.jit(train_step, out_shardings=everywhere, donate_argnums=0),
         jax.jit(predict, out_shardings=everywhere),
     )
+
+
+def _check_same(kept: dict[str, Any], meta: dict[str, Any]) -> None:
+    """Refuse a checkpoint of another model, other classes or another preprocessing."""
+    for name, value in meta.items():
+        if kept[name] != value:
+            raise errors.UserError(
+                f'the checkpoint was trained with {name} {kept[name]}, this run has {value}; '
+                'give another --workdir.'
+            )
 
 
 def _take(split: Split, indices: Any) -> steps.Batch:

@@ -15,10 +15,6 @@ from pneumo_jax import models
 # images below. timm's SENet was given ResNet's first pooling, and its basic block the paper's order
 # (no ReLU before the gate).
 PUBLIC: dict[str, tuple[dict[str, Any], list[list[float]]]] = {
-    'resnet18': (
-        {'blocks': (1, 1, 1, 1)},
-        [[3.81216, -4.86405, 2.51272], [4.19269, -4.81736, 3.23743]],
-    ),
     'resnet50': (
         {'blocks': (1, 1, 1, 1)},
         [[-2.37877, -2.17586, 0.43137], [-2.11317, -2.64894, 0.04724]],
