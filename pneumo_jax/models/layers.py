@@ -48,16 +48,15 @@ class Conv(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Channel gates from the map's mean (Hu et al. 2018, arXiv:1709.01507)."""
+    """Channel gates from the map's mean, by way of a 16th (Hu et al. 2018, arXiv:1709.01507)."""
 
     dtype: Dtype
-    reduction: int = 16
 
     @nn.compact
     def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h w c']:
         dense = partial(nn.Dense, dtype=self.dtype, kernel_init=kaiming_fan_out)
         channels = x.shape[-1]
-        gate = dense(max(1, channels // self.reduction), name='fc1')(pooling.global_avg_pool(x))
+        gate = dense(max(1, channels // 16), name='fc1')(pooling.global_avg_pool(x))
         gate = nn.sigmoid(dense(channels, name='fc2')(nn.relu(gate)))
         return x * gate[:, None, None]
 

@@ -3,7 +3,8 @@
 On a GPU every form is the library's own. XLA's CPU code is good for stride 1 on maps larger than
 the kernel and collapses elsewhere; there the same sum is written as one product of matrices.
 `lax.platform_dependent` picks when the program is lowered, so that it stays portable. The numbers
-below are milliseconds for value and gradients on 2 cores, library / ours.
+below are milliseconds for value and gradients on 2 cores, library / ours. Together with the
+pooling they make ResNet-18 learn 6 times as many images a second (28 px, batch 128).
 """
 
 import functools

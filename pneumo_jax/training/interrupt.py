@@ -8,7 +8,7 @@ from pneumo_jax import runtime
 
 
 class StopRequest:
-    """Within the block, the first signal is noted and a second one acts as ever."""
+    """Within the block, the first signal is noted in `signum` and a second one acts as ever."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -29,8 +29,7 @@ class StopRequest:
         self.signum = signum
         signal.signal(signum, self._handlers[signum])
 
-    def at(self, step: int) -> bool:
-        """Whether to stop after `step`; all processes of a job agree on it."""
+    def poll(self, step: int) -> None:
+        """Let the processes of a job agree, after every step, on whether to stop at it."""
         if runtime.is_job() and runtime.should_stop(step):
             self.signum = signal.SIGTERM
-        return bool(self.signum)

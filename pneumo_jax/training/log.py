@@ -105,8 +105,10 @@ class Log:
                 self._events.add_scalar(name, np.float32(value), row['step'])
         self._events.flush()
 
-    def close(self) -> None:
-        """Close the event file."""
+    def __enter__(self) -> 'Log':
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         if self._events is not None:
             self._events.close()
 

@@ -52,62 +52,83 @@ def fit(
     runtime.check_batch_size('batch_size', config.batch_size, mesh.size)
     plan = Plan.of(len(train), config.batch_size, config.epochs, config.steps)
     init, train_step, predict = _compiled(config, model, preprocess, plan, mesh)
-    like = jax.eval_shape(init, runtime.key(config.seed, 'init'))
 
     def logits(variables: steps.Variables, images: Any) -> Any:
         return scoring.logits(
             predict, variables, images, batch_size=config.eval_batch_size, mesh=mesh
         )
 
-    key = runtime.key(config.seed, 'train')
     checkpoints = Checkpoints(folder / 'checkpoints', config.checkpoint.best, say)
     with checkpoints, interrupt.StopRequest() as stop:
-        restored = checkpoints.restore_latest(like, runtime.replicated(mesh))
-        if restored is None:
-            state, meter, step = init(runtime.key(config.seed, 'init')), log.Meter(), 0
-        else:
-            state, kept, step = restored
-            _check_same(kept, meta)
-            meter = log.Meter.of(kept['meter'])
+        state, meter, step = _begin(checkpoints, init, config.seed, mesh, meta)
+        if step:
             say(f'{prefix}resuming after step {step} of {plan.total}')
 
         def save(scores: dict[str, float] | None = None) -> None:
             checkpoints.save(step, state, {**meta, 'meter': meter.state()}, scores)
-
-        writer = log.Log(folder, step, enabled=runtime.is_main())
-        bar = tqdm(total=plan.total, initial=step, unit='step', disable=_bar_off(), leave=False)
-        for epoch, end in plan.epochs_after(step):
-            started, first = time.perf_counter(), step
-            while step < end:
-                batch = _take(train, order.indices(config.seed, step, plan.size, plan.batch_size))
-                state, step_metrics = train_step(state, runtime.shard(batch, mesh), key)
-                step += 1
-                meter.add(step, step_metrics)
-                bar.update()
-                if step < end and stop.at(step):
-                    save()
-                    raise errors.Stopped(stop.signum, step, plan.total)
-                if step < end and config.checkpoint.steps and step % config.checkpoint.steps == 0:
-                    save()
-            means = meter.means()
-            seconds = time.perf_counter() - started
-            val_logits = logits(state.scored, val.images)
-            if not np.isfinite(val_logits).all():
-                raise log.not_finite(f'an output for the validation images after step {step}')
-            scores = metrics.classification(val_logits, val.labels)
-            row = log.row(epoch, step, means, scores, (step - first) * plan.batch_size / seconds)
-            say(log.line(row, plan.epochs, prefix))
-            writer.write(row)
-            meter = log.Meter()
-            save(scores)
-            if step < plan.total and stop.at(step):
+            if stop.signum and step < plan.total:
                 raise errors.Stopped(stop.signum, step, plan.total)
-        bar.close()
-        writer.close()
+
+        key, every = runtime.key(config.seed, 'train'), config.checkpoint.steps
+        with log.Log(folder, step, enabled=runtime.is_main()) as writer, _bar(plan, step) as bar:
+            for epoch, end in plan.epochs_after(step):
+                started, first = time.perf_counter(), step
+                while step < end:
+                    chosen = order.indices(config.seed, step, plan.size, plan.batch_size)
+                    batch = {'image': train.images[chosen], 'label': train.labels[chosen]}
+                    state, step_metrics = train_step(state, runtime.shard(batch, mesh), key)
+                    step += 1
+                    meter.add(step, step_metrics)
+                    bar.update()
+                    stop.poll(step)
+                    if step < end and (stop.signum or (every and step % every == 0)):
+                        save()
+                means = meter.means()
+                speed = (step - first) * plan.batch_size / (time.perf_counter() - started)
+                scores = _validate(logits(state.scored, val.images), val, step)
+                row = log.row(epoch, step, means, scores, speed)
+                say(log.line(row, plan.epochs, prefix))
+                writer.write(row)
+                meter = log.Meter()
+                save(scores)
         if config.weights == 'best':
-            state, _, step = checkpoints.restore_best(like, runtime.replicated(mesh))
+            state, _, step = checkpoints.restore_best(_like(init), runtime.replicated(mesh))
             say(f'{prefix}scoring step {step}, the best by val {config.checkpoint.best}')
         return state.scored, logits
+
+
+def _begin(
+    checkpoints: Checkpoints, init: Callable[..., Any], seed: int, mesh: Any, meta: dict[str, Any]
+) -> tuple[steps.TrainState, log.Meter, int]:
+    """(state, meter, steps done) of the latest checkpoint, or of a new run."""
+    restored = checkpoints.restore_latest(_like(init), runtime.replicated(mesh))
+    if restored is None:
+        return init(runtime.key(seed, 'init')), log.Meter(), 0
+    state, kept, step = restored
+    for name, value in meta.items():
+        if kept[name] != value:
+            raise errors.UserError(
+                f'the checkpoint was trained with {name} {kept[name]}, this run has {value}; '
+                'give another --workdir.'
+            )
+    return state, log.Meter.of(kept['meter']), step
+
+
+def _like(init: Callable[..., Any]) -> Any:
+    """The shapes of a train state."""
+    return jax.eval_shape(init, runtime.key(0, 'init'))
+
+
+def _validate(logits: Any, val: Split, step: int) -> metrics.Scores:
+    if not np.isfinite(logits).all():
+        raise log.not_finite(f'an output for the validation images after step {step}')
+    return metrics.classification(logits, val.labels)
+
+
+def _bar(plan: Plan, step: int) -> Any:
+    """A progress bar with the time left, on the terminal of the main process alone."""
+    off = None if runtime.is_main() else True
+    return tqdm(total=plan.total, initial=step, unit='step', disable=off, leave=False)
 
 
 def _compiled(
@@ -135,22 +156,3 @@ def _compiled(
         jax.jit(train_step, out_shardings=everywhere, donate_argnums=0),
         jax.jit(predict, out_shardings=everywhere),
     )
-
-
-def _check_same(kept: dict[str, Any], meta: dict[str, Any]) -> None:
-    """Refuse a checkpoint of another model, other classes or another preprocessing."""
-    for name, value in meta.items():
-        if kept[name] != value:
-            raise errors.UserError(
-                f'the checkpoint was trained with {name} {kept[name]}, this run has {value}; '
-                'give another --workdir.'
-            )
-
-
-def _take(split: Split, indices: Any) -> steps.Batch:
-    return {'image': split.images[indices], 'label': split.labels[indices]}
-
-
-def _bar_off() -> bool | None:
-    """No bar but on the terminal of the main process."""
-    return None if runtime.is_main() else True

@@ -31,7 +31,7 @@ class Everything(nn.Module):
         norm = batch_norm(train=train, dtype=jnp.float32, axis_name=self.axis_name)
         x = Conv(4, 7, 2, 3)(x)
         x = pooling.max_pool(nn.relu(norm()(x)), 3, stride=2, padding=1)
-        x = SqueezeExcite(jnp.float32, 2)(norm()(Conv(6, 3, 2, 1)(x)))
+        x = SqueezeExcite(jnp.float32)(norm()(Conv(6, 3, 2, 1)(x)))
         x = Conv(6, 7, padding=3, groups=6)(Conv(6, 1)(x))
         x = pooling.max_pool(norm()(x), 2, stride=2)
         x = pooling.avg_pool(Attention(2, nn.Dense)(x.reshape(len(x), -1, 6)).reshape(x.shape), 2)

@@ -47,28 +47,25 @@ def test_what_is_not_finite_stops_with_its_step_and_advice(bad: float) -> None:
 
 
 def test_rows_after_the_checkpoint_and_a_torn_line_are_dropped(tmp_path: pathlib.Path) -> None:
-    first = log.Log(tmp_path, 0)
-    for epoch in (1, 2, 3):
-        first.write(row(epoch))
-    first.close()
+    with log.Log(tmp_path, 0) as first:
+        for epoch in (1, 2, 3):
+            first.write(row(epoch))
     with (tmp_path / log.METRICS).open('a') as file:
         file.write('{"epoch": 4, "st')
     assert [one['epoch'] for one in log.read(tmp_path)] == [1, 2, 3]
-    log.Log(tmp_path, 20).close()
+    log.Log(tmp_path, 20)
     assert log.read(tmp_path) == [row(1), row(2)]
 
 
 def test_another_process_of_a_job_writes_nothing(tmp_path: pathlib.Path) -> None:
-    silent = log.Log(tmp_path, 0, enabled=False)
-    silent.write(row(1))
-    silent.close()
+    with log.Log(tmp_path, 0, enabled=False) as silent:
+        silent.write(row(1))
     assert not list(tmp_path.iterdir())
 
 
 def test_tensorboard_events_hold_the_row(tmp_path: pathlib.Path) -> None:
-    written = log.Log(tmp_path, 0)
-    written.write(row(2))
-    written.close()
+    with log.Log(tmp_path, 0) as written:
+        written.write(row(2))
     (events,) = (tmp_path / 'tensorboard').iterdir()
     found = {
         value.tag: (event.step, value.simple_value)
