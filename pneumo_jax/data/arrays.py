@@ -52,7 +52,12 @@ def read(path: pathlib.Path) -> tuple[dict[str, Split], tuple[str, ...]]:
     missing = ', '.join(key for key in keys if key not in arrays)
     if missing:
         raise UserError(f'{path}: has no {missing}; it has {", ".join(arrays) or "nothing"}.')
-    return {split: _split(path, arrays, split) for split in wanted}, _class_names(path, arrays)
+    found = {split: _split(path, arrays, split) for split in wanted}
+    shapes = {split: part.images.shape[1:] for split, part in found.items()}
+    if len(set(shapes.values())) > 1:
+        listed = ', '.join(f'{split} {shape}' for split, shape in shapes.items())
+        raise UserError(f'{path}: the images of the splits differ in shape: {listed}.')
+    return found, _class_names(path, arrays)
 
 
 def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:

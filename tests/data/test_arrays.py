@@ -54,12 +54,13 @@ def test_class_names_groups_colour_and_flat_labels(tmp_path: pathlib.Path) -> No
 
 def test_another_size_is_resized_as_folders_are(tmp_path: pathlib.Path) -> None:
     given = content(size=20)
-    given['train_images'] = given['train_images'][:, :, 2:18]
+    for split in SPLITS:
+        given[f'{split}_images'] = given[f'{split}_images'][:, :, 2:18]
     path = write(tmp_path, **given)
     found = load(path, size=14)
     assert found.image_shape == (14, 14, 1) and found.title == 'set.npz 14 px'
     assert np.array_equal(found.train.images[3], square(given['train_images'][3][..., None], 14))
-    assert np.array_equal(load(path, size=20).val.images[..., 0], given['val_images'])
+    assert np.array_equal(load(path, size=0).val.images[..., 0], given['val_images'])
 
 
 def test_a_missing_val_is_cut_from_train_by_patient(tmp_path: pathlib.Path) -> None:
@@ -83,6 +84,7 @@ def test_a_missing_val_is_cut_from_train_by_patient(tmp_path: pathlib.Path) -> N
         ({'train_images': np.zeros((20, 144), np.uint8)}, r'train_images is uint8 \(20, 144\)'),
         ({'train_images': np.zeros((20, 4, 4, 2), np.uint8)}, '1 or 3'),
         ({'train_images': np.zeros((20, 0, 4), np.uint8)}, 'not empty'),
+        ({'train_images': np.zeros((20, 9, 4), np.uint8)}, 'differ in shape'),
         (
             {'train_images': np.zeros((0, 4, 4), np.uint8), 'train_labels': np.zeros(0, int)},
             'not empty',
