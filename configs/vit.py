@@ -20,7 +20,7 @@ def get_config(form: str = '224') -> ConfigDict:
     config.optim.clip_norm = 1.0
     if form == '28':
         config.model.update({'patch': 4, 'width': 128, 'depth': 6, 'heads': 4})
-        config.batch_size = 128
+        config.batch_size = 64
         config.optim.lr = 1e-3
     if form == 'smoke':
         config.model.update({'patch': 7, 'width': 32, 'depth': 2, 'heads': 2})

@@ -26,6 +26,7 @@ def main(argv: Sequence[str]) -> None:
     arguments, rest = parser.parse_known_args(argv)
     config = parser.load_config(arguments, rest)
     folder = arguments.workdir or doors.default_workdir(arguments.config)
+    doors.take_huge_pages()
 
     from pneumo_jax import run, runtime  # jax takes seconds to import, --help and mistakes do not
 

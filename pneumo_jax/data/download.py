@@ -35,7 +35,7 @@ def fetch(url: str, target: pathlib.Path, md5: str) -> None:
       UserError: where the address does not have the file, or has another one.
     """
     url = _mirrored(url)
-    by_hand = f'To do it by hand: save {url} as {target}.'
+    by_hand = f"To get it by hand: curl -L --create-dirs -o {target} '{url}'"
     try:
         _fetch(url, target, md5)
     except urllib.error.HTTPError as error:

@@ -1,0 +1,57 @@
+import pathlib
+from typing import Any
+
+import pytest
+
+from pneumo_jax import doors, errors
+
+
+def test_overrides_in_both_forms() -> None:
+    parser = doors.Parser(prog='x')
+    rest = ['--config.seed=3', '--config.data.path', 'a=b', '--config.optim.lr=1e-3']
+    found = parser._overrides(rest)
+    assert found == {'seed': '3', 'data.path': 'a=b', 'optim.lr': '1e-3'}
+
+
+@pytest.mark.parametrize(
+    ('raised', 'code', 'line'),
+    [
+        (errors.UserError('two\nlines'), 2, 'error: two lines\n'),
+        (KeyboardInterrupt(), 130, 'stopped'),
+        (errors.Stopped(15, 1, 2), 143, 'stopped and saved after step 1 of 2'),
+    ],
+)
+def test_how_a_door_closes(
+    raised: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def door(argv: Any) -> None:
+        raise raised
+
+    assert doors.enter(door, []) == code
+    assert capsys.readouterr().err.startswith(line)
+
+
+def test_a_defect_of_ours_keeps_its_traceback() -> None:
+    def door(argv: Any) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        doors.enter(door, [])
+
+
+def test_the_run_folder_is_named_after_page_and_form() -> None:
+    assert doors.default_workdir('configs/vit.py:28') == pathlib.Path('runs/vit-28')
+
+
+def test_starting_again_happens_once_and_keeps_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(doors.os, 'execv', lambda path, argv: started.append(argv))
+    monkeypatch.setattr(
+        doors.sys, 'orig_argv', ['python', '-m', 'pneumo_jax.main', '--config', 'x']
+    )
+    monkeypatch.setenv('GLIBC_TUNABLES', 'glibc.malloc.check=0')
+    doors.take_huge_pages()
+    assert started == [[doors.sys.executable, '-m', 'pneumo_jax.main', '--config', 'x']]
+    assert doors.os.environ['GLIBC_TUNABLES'] == 'glibc.malloc.check=0:glibc.malloc.hugetlb=1'
+    doors.take_huge_pages()
+    assert len(started) == 1
