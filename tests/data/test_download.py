@@ -172,7 +172,7 @@ def test_not_found_is_the_users_matter(server: Server, target: pathlib.Path) -> 
     with pytest.raises(UserError, match='the server answers 404 Not Found') as error:
         fetch(f'{server.url}/set.npz', target, MD5)
     assert not isinstance(error.value, UnavailableError)
-    assert f'save {server.url}/set.npz as {target}' in str(error.value)
+    assert f"curl -L --create-dirs -o {target} '{server.url}/set.npz'" in str(error.value)
     assert len(server.requests) == 1
 
 
@@ -195,7 +195,7 @@ def test_no_connection(target: pathlib.Path) -> None:
         url = f'http://127.0.0.1:{unused.getsockname()[1]}/set.npz'
         with pytest.raises(UnavailableError, match=r'[Cc]onnection refused') as error:
             fetch(url, target, MD5)
-    assert f'save {url} as {target}' in str(error.value) and '\n' not in str(error.value)
+    assert f"-o {target} '{url}'" in str(error.value) and '\n' not in str(error.value)
 
 
 def test_silence_ends_in_a_timeout(target: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

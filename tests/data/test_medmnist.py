@@ -120,7 +120,8 @@ def test_an_altered_file_is_refused(place: pathlib.Path) -> None:
 def test_without_file_and_network_the_line_says_where_to_put_it(place: pathlib.Path) -> None:
     with pytest.raises(download.UnavailableError) as error:
         medmnist.load('breastmnist', 28)
-    assert f'http://127.0.0.1:9/breastmnist.npz as {place}/breastmnist.npz' in str(error.value)
+    wanted = f"-o {place}/breastmnist.npz 'http://127.0.0.1:9/breastmnist.npz'"
+    assert wanted in str(error.value)
 
 
 def test_patients_come_from_the_table_beside_the_file(place: pathlib.Path) -> None:

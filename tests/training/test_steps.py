@@ -19,7 +19,6 @@ PREPROCESS = Preprocess(16, 16, 1)
 NETS: dict[str, dict[str, Any]] = {
     'cnn': {'features': (4,), 'hidden': 8},
     'cnn_bn_dropout': {'features': (4, 4), 'hidden': 8, 'dropout': 0.0},
-    'vit': {'patch': 4, 'width': 16, 'depth': 1, 'heads': 2},
 }
 STEPS = 3
 
