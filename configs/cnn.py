@@ -1,7 +1,9 @@
 """The notebook's `CNNModel`: two convolutions, each followed by a pooling, and a hidden layer.
 
-python -m pneumo_jax.main --config configs/cnn.py
-python -m pneumo_jax.main --config configs/cnn.py:28
+    python -m pneumo_jax.main --config configs/cnn.py
+    python -m pneumo_jax.main --config configs/cnn.py:28
+
+28 px: 10 epochs in half a minute on 2 cores, test AUROC .936 +- .012, ACC .861 +- .029 (3 seeds).
 """
 
 from ml_collections import ConfigDict

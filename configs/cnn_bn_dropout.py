@@ -1,7 +1,9 @@
 """The notebook's `CNNModelAdvanced`: wider than `cnn`, with BatchNorm and dropout.
 
-python -m pneumo_jax.main --config configs/cnn_bn_dropout.py
-python -m pneumo_jax.main --config configs/cnn_bn_dropout.py:28
+    python -m pneumo_jax.main --config configs/cnn_bn_dropout.py
+    python -m pneumo_jax.main --config configs/cnn_bn_dropout.py:28
+
+28 px: 10 epochs in a minute on 2 cores, test AUROC .954 +- .004, ACC .832 +- .036 (3 seeds).
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,9 @@
 """ConvNeXt-T (Liu et al. 2022).
 
-python -m pneumo_jax.main --config configs/convnext_tiny.py
-python -m pneumo_jax.main --config configs/convnext_tiny.py:28
+    python -m pneumo_jax.main --config configs/convnext_tiny.py
+    python -m pneumo_jax.main --config configs/convnext_tiny.py:28
+
+The notebook's recipe at both sizes.
 """
 
 from ml_collections import ConfigDict

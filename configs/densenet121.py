@@ -1,7 +1,9 @@
 """DenseNet-121 (Huang et al. 2017), the standard of chest X-ray work since CheXNet.
 
-python -m pneumo_jax.main --config configs/densenet121.py
-python -m pneumo_jax.main --config configs/densenet121.py:28
+    python -m pneumo_jax.main --config configs/densenet121.py
+    python -m pneumo_jax.main --config configs/densenet121.py:28
+
+The notebook's recipe at both sizes.
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,9 @@
 """The notebook's `nn1`: one hidden layer on the pixels.
 
-python -m pneumo_jax.main --config configs/mlp.py
-python -m pneumo_jax.main --config configs/mlp.py:28
+    python -m pneumo_jax.main --config configs/mlp.py
+    python -m pneumo_jax.main --config configs/mlp.py:28
+
+The notebook's recipe at both sizes.
 """
 
 from ml_collections import ConfigDict

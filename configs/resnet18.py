@@ -1,7 +1,9 @@
 """The notebook's `ResNetScratch`: ResNet-18 (He et al. 2016) from random weights.
 
-python -m pneumo_jax.main --config configs/resnet18.py
-python -m pneumo_jax.main --config configs/resnet18.py:28
+    python -m pneumo_jax.main --config configs/resnet18.py
+    python -m pneumo_jax.main --config configs/resnet18.py:28
+
+28 px: 10 epochs in 3 minutes on 2 cores, test AUROC .960 +- .002, ACC .860 +- .041 (3 seeds).
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,9 @@
 """ResNet-50 (He et al. 2016) from random weights, with the notebook's recipe.
 
-python -m pneumo_jax.main --config configs/resnet50.py
-python -m pneumo_jax.main --config configs/resnet50.py:28
+    python -m pneumo_jax.main --config configs/resnet50.py
+    python -m pneumo_jax.main --config configs/resnet50.py:28
+
+The notebook's recipe at both sizes.
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,9 @@
 """ResNet-50 with squeeze-and-excitation (Hu et al. 2018), which the notebook proposes.
 
-python -m pneumo_jax.main --config configs/se_resnet50.py
-python -m pneumo_jax.main --config configs/se_resnet50.py:28
+    python -m pneumo_jax.main --config configs/se_resnet50.py
+    python -m pneumo_jax.main --config configs/se_resnet50.py:28
+
+The notebook's recipe at both sizes.
 """
 
 from ml_collections import ConfigDict
