@@ -14,6 +14,6 @@ from configs import common
 def get_config(form: str = '28') -> ConfigDict:
     config = common.form(form, 'cnn')
     config.data.fallback = 'synthetic'
-    config.batch_size = 64
-    config.epochs = 5
+    if form != 'smoke':
+        config.update({'batch_size': 64, 'epochs': 5})
     return config

@@ -23,7 +23,7 @@ def test_steps_cut_the_last_epoch_short() -> None:
 
 
 def test_a_batch_larger_than_the_training_set_is_refused() -> None:
-    with pytest.raises(errors.UserError, match=r'more than the 10 .* batch_size=10 or less'):
+    with pytest.raises(errors.UserError, match=r'more than the 10 .*batch_size=10 or less'):
         Plan.of(10, 11, epochs=1, steps=0)
 
 
