@@ -39,10 +39,15 @@ def main() -> None:
             train(model, seed)
     table = '\n'.join([HEAD, re.sub(r'[^|]+', '---', HEAD), *map(row, MODELS)])
     files.write_text(RESULTS / 'table.md', table + '\n')
+    reports = '\n'.join((RESULTS / f'{model}-0.txt').read_text() for model in MODELS)
+    shown = (
+        f'{table}\n\n<details><summary>Their test reports, seed 0</summary>\n\n'
+        f'```\n{reports}```\n\n</details>'
+    )
     for readme in (HERE / 'README.md', ROOT / 'README.md'):
         mark = '<!-- models_28px -->'
-        text = re.sub(f'{mark}.*{mark}', f'{mark}\n{table}\n{mark}', readme.read_text(), flags=re.S)
-        files.write_text(readme, text)
+        before, _, after = readme.read_text().split(mark)
+        files.write_text(readme, f'{before}{mark}\n{shown}\n{mark}{after}')
 
 
 def train(model: str, seed: int) -> None:
@@ -55,8 +60,9 @@ def train(model: str, seed: int) -> None:
     arguments = ['--config', page, f'--config.seed={seed}', '--workdir', str(run.relative_to(ROOT))]
     subprocess.run([sys.executable, '-m', 'pneumo_jax.main', *arguments], cwd=ROOT, check=True)
     RESULTS.mkdir(exist_ok=True)
-    with files.atomic(result) as temporary:
-        shutil.copy(run / 'results.json', temporary)
+    for name, target in (('report.txt', result.with_suffix('.txt')), ('results.json', result)):
+        with files.atomic(target) as temporary:
+            shutil.copy(run / name, temporary)
 
 
 def row(model: str) -> str:
