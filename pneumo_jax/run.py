@@ -39,6 +39,7 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
         workdir.check(folder, config)
         if _told(folder, say):
             return
+    loop.plan_of(config, len(dataset.train))  # a mistake must not claim the folder
     with workdir.locked(folder) if runtime.is_main() else contextlib.nullcontext():
         if runtime.is_main():
             workdir.claim(folder, config, describe(dataset), runtime.provenance())

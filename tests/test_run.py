@@ -137,3 +137,10 @@ def test_a_checkpoint_of_another_preprocessing_is_refused(
     monkeypatch.setattr(run, 'Preprocess', functools.partial(preprocess.Preprocess, mean=0.4))
     with pytest.raises(errors.UserError, match=r"trained with preprocess .*'mean': 0\.5"):
         run.run(page, tmp_path)
+
+
+def test_a_mistake_does_not_claim_the_folder(tmp_path: pathlib.Path) -> None:
+    for size in ('52', '18'):  # more than the images; not shared evenly by four devices
+        with pytest.raises(errors.UserError, match='batch_size'):
+            run.run(config.load(f'{ROOT}/configs/mlp.py:smoke', {'batch_size': size}), tmp_path)
+        assert not list(tmp_path.iterdir())

@@ -49,8 +49,7 @@ def fit(
         Stopped: Ctrl-C or SIGTERM came; the state is saved.
     """
     mesh = runtime.mesh()
-    runtime.check_batch_size('batch_size', config.batch_size, mesh.size)
-    plan = Plan.of(len(train), config.batch_size, config.epochs, config.steps)
+    plan = plan_of(config, len(train))
     init, train_step, predict = _compiled(config, model, preprocess, plan, mesh)
 
     def logits(variables: steps.Variables, images: Any) -> Any:
@@ -95,6 +94,12 @@ def fit(
             state, _, step = checkpoints.restore_best(_like(init), runtime.replicated(mesh))
             say(f'{prefix}scoring step {step}, the best by val {config.checkpoint.best}')
         return state.scored, logits
+
+
+def plan_of(config: ConfigDict, size: int) -> Plan:
+    """How long `config` trains on `size` images; a batch that cannot be is a `UserError`."""
+    runtime.check_batch_size('batch_size', config.batch_size, runtime.mesh().size)
+    return Plan.of(size, config.batch_size, config.epochs, config.steps)
 
 
 def _begin(
