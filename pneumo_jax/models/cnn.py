@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from pneumo_jax.errors import UserError
 from pneumo_jax.models import pooling
-from pneumo_jax.models.layers import Conv, batch_norm, torch_default
+from pneumo_jax.models.layers import Conv, Dense, batch_norm, torch_default
 
 
 class CNN(nn.Module):
@@ -29,14 +29,13 @@ class CNN(nn.Module):
 
     @nn.compact
     def __call__(self, image: Float[Array, 'b h w c'], *, train: bool) -> Float[Array, 'b k']:
-        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=torch_default)
+        dense = partial(Dense, dtype=self.dtype, kernel_init=torch_default)
         conv = partial(
             Conv, size=self.kernel, padding=self.kernel // 2, use_bias=True, dtype=self.dtype
         )
         x = image.astype(self.dtype)
         for i, features in enumerate(self.features, 1):
-            x = nn.relu(conv(features, name=f'conv{i}')(x))
-            x = pooling.max_pool(x, 2, stride=2)
+            x = nn.relu(pooling.max_pool(conv(features, name=f'conv{i}')(x), 2, stride=2))
         x = nn.relu(dense(self.hidden, name='fc1')(x.reshape(len(x), -1)))
         return dense(self.num_classes, name='fc2')(x).astype(jnp.float32)
 
@@ -61,13 +60,13 @@ class CNNBatchNormDropout(nn.Module):
 
     @nn.compact
     def __call__(self, image: Float[Array, 'b h w c'], *, train: bool) -> Float[Array, 'b k']:
-        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=torch_default)
+        dense = partial(Dense, dtype=self.dtype, kernel_init=torch_default)
         conv = partial(Conv, size=self.kernel, padding=self.kernel // 2, dtype=self.dtype)
         norm = batch_norm(train=train, dtype=self.dtype, axis_name=self.axis_name)
         x = image.astype(self.dtype)
         for i, features in enumerate(self.features, 1):
             x = norm(name=f'bn{i}')(conv(features, name=f'conv{i}')(x))
-            x = pooling.max_pool(nn.relu(x), 2, stride=2)
+            x = nn.relu(pooling.max_pool(x, 2, stride=2))
         x = nn.relu(dense(self.hidden, name='fc1')(x.reshape(len(x), -1)))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return dense(self.num_classes, name='fc2')(x).astype(jnp.float32)

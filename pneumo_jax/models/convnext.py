@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from pneumo_jax.errors import UserError
 from pneumo_jax.models import pooling
-from pneumo_jax.models.layers import Conv, Layer, layer_norm, truncated
+from pneumo_jax.models.layers import Conv, Dense, Layer, layer_norm, truncated
 
 
 class Block(nn.Module):
@@ -51,7 +51,7 @@ class ConvNeXtTiny(nn.Module):
     def __call__(self, image: Float[Array, 'b h w c'], *, train: bool) -> Float[Array, 'b k']:
         conv = partial(Conv, use_bias=True, dtype=self.dtype, kernel_init=truncated)
         norm = layer_norm(self.dtype)
-        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=truncated)
+        dense = partial(Dense, dtype=self.dtype, kernel_init=truncated)
         x = image
         for stage, (depth, width) in enumerate(zip(self.blocks, self.dims, strict=True)):
             if stage == 0:

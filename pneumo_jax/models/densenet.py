@@ -9,7 +9,7 @@ from jax import Array
 from jaxtyping import Float
 
 from pneumo_jax.models import pooling
-from pneumo_jax.models.layers import Conv, Layer, batch_norm, torch_default
+from pneumo_jax.models.layers import Conv, Dense, Layer, batch_norm, torch_default
 
 kaiming_fan_in = nn.initializers.variance_scaling(2, 'fan_in', 'normal')  # He et al. 2015
 
@@ -56,8 +56,8 @@ class DenseNet121(nn.Module):
         conv = partial(Conv, dtype=self.dtype, kernel_init=kaiming_fan_in)
         norm = batch_norm(train=train, dtype=self.dtype, axis_name=self.axis_name)
         x = conv(2 * self.growth, 7, 2, 3, name='features_conv0')(image)
-        x = nn.relu(norm(name='features_norm0')(x))
-        x = pooling.max_pool(x, 3, stride=2, padding=1)
+        x = norm(name='features_norm0')(x)
+        x = nn.relu(pooling.max_pool(x, 3, stride=2, padding=1))
         for block, depth in enumerate(self.blocks, 1):
             for i in range(1, depth + 1):
                 name = f'features_denseblock{block}_denselayer{i}'
@@ -65,5 +65,5 @@ class DenseNet121(nn.Module):
             if block < len(self.blocks):
                 x = Transition(conv, norm, name=f'features_transition{block}')(x)
         x = pooling.global_avg_pool(nn.relu(norm(name='features_norm5')(x)))
-        head = partial(nn.Dense, dtype=self.dtype, kernel_init=torch_default)
+        head = partial(Dense, dtype=self.dtype, kernel_init=torch_default)
         return head(self.num_classes, name='classifier')(x).astype(jnp.float32)

@@ -9,7 +9,7 @@ from flax.typing import Dtype, Initializer
 from jax import Array
 from jaxtyping import Float
 
-from pneumo_jax.models import ops, pooling
+from pneumo_jax.models import norms, ops, pooling
 
 # What torch gives a convolution or linear layer that nobody initialises otherwise.
 torch_default = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
@@ -47,6 +47,10 @@ class Conv(nn.Module):
         return x
 
 
+# A linear layer whose weight gradient is fast on a CPU.
+Dense = partial(nn.Dense, dot_general=ops.dot)
+
+
 class SqueezeExcite(nn.Module):
     """Channel gates from the map's mean, by way of a 16th (Hu et al. 2018, arXiv:1709.01507)."""
 
@@ -54,26 +58,46 @@ class SqueezeExcite(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h w c']:
-        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=kaiming_fan_out)
+        dense = partial(Dense, dtype=self.dtype, kernel_init=kaiming_fan_out)
         channels = x.shape[-1]
         gate = dense(max(1, channels // 16), name='fc1')(pooling.global_avg_pool(x))
         gate = nn.sigmoid(dense(channels, name='fc2')(nn.relu(gate)))
         return x * gate[:, None, None]
 
 
-def batch_norm(*, train: bool, dtype: Dtype, axis_name: str | None) -> Layer:
-    """BatchNorm with torch's constants; its decay .9 is torch's momentum .1.
+class BatchNorm(nn.Module):
+    """Batch normalisation with torch's constants; its decay .9 is torch's momentum .1.
 
-    `axis_name` is the mapped axis (pmap, shard_map, vmap) over which statistics are shared.
+    Ioffe & Szegedy 2015 (arXiv:1502.03167). Statistics are float32 and, where `axis_name` names a
+    mapped axis (pmap, shard_map, vmap), shared over it.
     """
-    return partial(
-        nn.BatchNorm,
-        use_running_average=not train,
-        momentum=0.9,
-        epsilon=1e-5,
-        dtype=dtype,
-        axis_name=axis_name,
-    )
+
+    train: bool
+    dtype: Dtype
+    axis_name: str | None
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: Float[Array, '*b c']) -> Float[Array, '*b c']:
+        shape = (x.shape[-1],)
+        scale = self.param('scale', nn.initializers.ones, shape)
+        bias = self.param('bias', nn.initializers.zeros, shape)
+        old_mean = self.variable('batch_stats', 'mean', jnp.zeros, shape)
+        old_var = self.variable('batch_stats', 'var', jnp.ones, shape)
+        if not self.train:
+            y = norms.affine(x, old_mean.value, old_var.value, scale, bias, self.epsilon)
+            return y.astype(self.dtype)
+        y, mean, var = norms.batch_norm(x, scale, bias, self.epsilon, self.axis_name)
+        if not self.is_initializing():
+            for old, new in ((old_mean, mean), (old_var, var)):
+                old.value = self.momentum * old.value + (1 - self.momentum) * new
+        return y.astype(self.dtype)
+
+
+def batch_norm(*, train: bool, dtype: Dtype, axis_name: str | None) -> Layer:
+    """A `BatchNorm` for this pass."""
+    return partial(BatchNorm, train, dtype, axis_name)
 
 
 def layer_norm(dtype: Dtype) -> Layer:

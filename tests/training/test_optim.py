@@ -66,3 +66,19 @@ def test_the_decay_mask_knows_every_leaf_of_every_model(name: str) -> None:
     assert all(isinstance(decayed, bool) for decayed in paths.values())
     assert any(paths.values())
     assert not all(paths.values())
+
+
+@pytest.mark.parametrize('limit', [0.1, 1e6])
+def test_norm_and_clipping_are_optaxs(limit: float) -> None:
+    grads = {'a': jnp.arange(6.0).reshape(2, 3), 'b': {'c': -jnp.ones(4)}}
+    np.testing.assert_allclose(optim.global_norm(grads), optax.tree.norm(grads), rtol=1e-6)
+    clipped, _ = optim.clip(limit).update(grads, optax.EmptyState())
+    wanted, _ = optax.clip_by_global_norm(limit).update(grads, optax.EmptyState())
+    jax.tree.map(
+        lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-6), clipped, wanted
+    )
+
+
+def test_clipping_leaves_no_gradient_alone() -> None:
+    clipped, _ = optim.clip(1.0).update({'a': jnp.zeros(3)}, optax.EmptyState())
+    np.testing.assert_array_equal(clipped['a'], 0)
