@@ -1,15 +1,33 @@
 """The doors beside training: python -m pneumo_jax VERB ..."""
 
 import argparse
+import dataclasses
+import math
 import pathlib
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
+from typing import Any
 
-from pneumo_jax import doors
+from pneumo_jax import doors, errors
+from pneumo_jax.benchmark.cases import MEASURES, PEERS
 
 EXAMPLES = """
 examples:
   python -m pneumo_jax data --config configs/cnn.py:28
   python -m pneumo_jax data --config configs/cnn.py --config.data.path=chest_xray/ --out ours.png
+"""
+BENCHMARK = """
+Measure speed: images a second of the train step, of inference, of the input and of whole epochs,
+in processes that are asked in turn; beside them compile time, operations a second, peak memory.
+--out gets benchmark.json, .md and .png; the same command again measures what is missing there.
+"""
+BENCHMARK_EXAMPLES = """
+examples:
+  python -m pneumo_jax benchmark                                    cnn at 28 px, within a minute
+  python -m pneumo_jax benchmark --models resnet18,vit --sizes 28,64 --dtypes float32,bfloat16
+  python -m pneumo_jax benchmark --models cnn --devices 1,2,4 --measure step --out runs/scaling
+  python -m pneumo_jax benchmark --models resnet18 --seeds 8 --largest-batch --out runs/seeds
+  python -m pneumo_jax benchmark --peers torch --peers-python torch-env/bin/python --out runs/peers
 """
 
 
@@ -30,6 +48,7 @@ def main(argv: Sequence[str]) -> None:
         '--out', type=pathlib.Path, default=pathlib.Path('samples.png'), help='the figure to write'
     )
     verb.set_defaults(door=show_data, parser=verb)
+    add_benchmark(verbs)
     arguments, rest = parser.parse_known_args(argv)
     arguments.door(arguments, rest)
 
@@ -47,3 +66,103 @@ def show_data(arguments: argparse.Namespace, rest: list[str]) -> None:
     train = loaded.train
     figures.samples(train.images, train.labels, loaded.classes, loaded.title, arguments.out)
     print(f'The first training images of every class: {arguments.out}')
+
+
+def add_benchmark(verbs: Any) -> None:
+    """The verb `benchmark`."""
+    verb = verbs.add_parser(
+        'benchmark',
+        help='speed, memory and scaling, beside torch',
+        description=BENCHMARK,
+        epilog=BENCHMARK_EXAMPLES,
+    )
+    add, measures = verb.add_argument, '; '.join(f'{k}: {v}' for k, v in MEASURES.items())
+    add('--models', type=names, default='cnn', metavar='A,B', help='pages of configs/ (cnn)')
+    add('--sizes', type=counts, default='28', metavar='N,M', help='pixels (28)')
+    add('--batches', type=counts, default='128', metavar='N,M', help='images a device (128)')
+    add('--dtypes', type=names, default='float32', metavar='A,B', help='or bfloat16')
+    add('--devices', type=counts, default='1', metavar='N,M', help='a process; virtual on a CPU')
+    add('--processes', type=counts, default='1', metavar='N,M', help='of one job (1)')
+    add('--seeds', type=count, default=1, metavar='N', help='also N models in one program (vmap)')
+    add('--measure', type=measured, default=','.join(MEASURES), metavar='A,B', help=measures)
+    add('--repeats', type=count, default=5, metavar='N', help='rounds that count (5)')
+    add('--seconds', type=positive, default=0.5, metavar='S', help='of each measurement (0.5)')
+    add('--peers', type=peers, default=(), metavar='A', help=f'beside ours: {", ".join(PEERS)}')
+    add('--peers-python', default=sys.executable, metavar='FILE', help='a Python that has them')
+    add('--largest-batch', action='store_true', help='also the largest batch that fits')
+    add(
+        '--memory-limit',
+        type=positive,
+        default=0,
+        metavar='GIB',
+        help='what --largest-batch may use on a CPU (80 %% of what is available)',
+    )
+    add('--data', default='', help='an npz or image folder for input and epoch (drawn noise)')
+    add(
+        '--out',
+        type=pathlib.Path,
+        default=pathlib.Path('runs/benchmark'),
+        metavar='FOLDER',
+        help='where the results go (runs/benchmark)',
+    )
+    verb.set_defaults(door=benchmark, parser=verb)
+
+
+def benchmark(arguments: argparse.Namespace, rest: list[str]) -> None:
+    """Measure, and print the tables."""
+    if rest:
+        flags = arguments.parser.format_usage().replace('[', ' ').split()
+        raise errors.unknown('argument', rest[0], [f for f in flags if f.startswith('--')])
+    doors.keep_memory()  # the workers, peers among them, inherit it
+
+    from pneumo_jax.benchmark import plan, run
+
+    fields = [field.name for field in dataclasses.fields(plan.Options)]
+    run.run(plan.Options(**{name: getattr(arguments, name) for name in fields}))
+
+
+def names(text: str) -> tuple[str, ...]:
+    """'a,b' -> ('a', 'b'), each once."""
+    return tuple(dict.fromkeys(text.split(',')))
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """'1,2' -> (1, 2), each once."""
+    return tuple(map(count, names(text)))
+
+
+def count(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number above 0')
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number above 0')
+    return value
+
+
+def measured(text: str) -> tuple[str, ...]:
+    """'epoch,step' -> ('step', 'epoch')."""
+    return _among('measure', text, MEASURES)
+
+
+def peers(text: str) -> tuple[str, ...]:
+    """'torch' -> ('torch',)."""
+    return _among('peer', text, PEERS)
+
+
+def _among(kind: str, text: str, allowed: Collection[str]) -> tuple[str, ...]:
+    """The listed names, in the order of `allowed`; others are a `UserError`."""
+    given = names(text)
+    for name in given:
+        if name not in allowed:
+            raise errors.unknown(kind, name, allowed)
+    return tuple(name for name in allowed if name in given)

@@ -9,6 +9,8 @@
 The same command again resumes a stopped run, and prints the report of a finished one.
 """
 
+import gc
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -26,7 +28,12 @@ def main(argv: Sequence[str]) -> None:
     arguments, rest = parser.parse_known_args(argv)
     config = parser.load_config(arguments, rest)
     folder = arguments.workdir or doors.default_workdir(arguments.config)
-    doors.take_huge_pages()
+    doors.keep_memory()
+    # A third of the time that imports and tracing take goes into looking for garbage.
+    gc.set_threshold(50_000)
+    # On some Intel processors XLA logs an error for every program that it loads from the cache,
+    # because hints to its compiler are no features of the processor. What fails is raised.
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
     from pneumo_jax import run, runtime  # jax takes seconds to import, --help and mistakes do not
 

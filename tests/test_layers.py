@@ -27,6 +27,7 @@ LAYERS = {
     'evaluation.scoring': 2,
     'evaluation': 3,
     'training': 3,
+    'benchmark': 4,
     'run': 4,
     'doors': 5,
     'main': 6,
@@ -106,7 +107,7 @@ def test_some_words_have_one_home(words: tuple[str, ...], only: str) -> None:
             assert word not in text or name_of(path) in only.split(), f'{word} in {name_of(path)}'
 
 
-@pytest.mark.parametrize('name', ['config', 'doors', 'main', 'cli', 'data'])
+@pytest.mark.parametrize('name', ['config', 'doors', 'main', 'cli', 'data', 'benchmark.run'])
 def test_what_a_mistake_waits_for_imports_no_jax(name: str) -> None:
     import subprocess
     import sys

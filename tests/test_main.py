@@ -64,6 +64,34 @@ def test_two_processes_give_what_one_gives(
     np.testing.assert_allclose(*logits, atol=1e-5)
 
 
+def test_programs_are_kept_for_the_next_start(tmp_path: pathlib.Path, door: Any) -> None:
+    """Loaded they give the bits that they give when compiled, and damaged ones are made anew."""
+    telling = {
+        'JAX_COMPILATION_CACHE_DIR': '',
+        'XDG_CACHE_HOME': str(tmp_path / 'home'),
+        'JAX_DEBUG_LOG_MODULES': 'jax._src.compiler',
+    }
+
+    def start(name: str) -> tuple[str, int]:
+        """The digest of the last weights, and how many programs were not loaded."""
+        told = door(MAIN, *CNN, '--workdir', tmp_path / name, **telling)
+        assert told.returncode == 0, told.stderr
+        assert 'Warning' not in told.stderr
+        meta = tmp_path / name / 'checkpoints' / '6' / 'meta' / 'metadata'
+        return json.loads(meta.read_text())['sha256'], told.stderr.count('CACHE MISS')
+
+    compiled, misses = start('first')
+    assert misses >= 3, 'init, step and predict'
+    assert start('second') == (compiled, 0)
+    (folder,) = (tmp_path / 'home' / 'pneumo_jax' / 'xla').iterdir()
+    for name, mode in (('jit_one', 0o600), ('jit_predict', 0o400)):  # found at the start, and not
+        (path,) = folder.glob(f'{name}-*')
+        path.chmod(0o600)
+        path.write_bytes(path.read_bytes()[:-9])
+        path.chmod(mode)
+    assert start('third') == (compiled, 2)
+
+
 def test_training_that_diverges_stops_and_keeps_the_last_good_checkpoint(
     tmp_path: pathlib.Path, door: Any
 ) -> None:

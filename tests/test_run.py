@@ -6,13 +6,14 @@ import os
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pneumo_jax import config, errors, run
+from pneumo_jax import config, errors, run, runtime
 from pneumo_jax.data import preprocess
-from pneumo_jax.training import log
+from pneumo_jax.training import checkpoint, log, programs
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = sorted(page for page in (ROOT / 'configs').glob('*.py') if page.stem != 'common')
@@ -137,6 +138,38 @@ def test_a_checkpoint_of_another_preprocessing_is_refused(
     monkeypatch.setattr(run, 'Preprocess', functools.partial(preprocess.Preprocess, mean=0.4))
     with pytest.raises(errors.UserError, match=r"trained with preprocess .*'mean': 0\.5"):
         run.run(page, tmp_path)
+
+
+def test_a_loop_on_the_device_is_resumed_to_the_same_bits(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU; the run is killed in the middle of an epoch, and of what was one loop."""
+    monkeypatch.setattr(runtime, 'prefers_loops', lambda: True)
+    monkeypatch.setattr(programs, 'LONGEST', 3)
+    wanted = {'data.limit': '80', 'checkpoint.steps': '4', 'optim.ema': '0.9'}
+    page = config.load(f'{ROOT}/configs/cnn_bn_dropout.py:smoke', wanted)
+    run.run(page, tmp_path / 'whole')
+
+    save = checkpoint.Checkpoints.save
+
+    def save_and_die(self: Any, step: int, *arguments: Any) -> None:
+        save(self, step, *arguments)
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(checkpoint.Checkpoints, 'save', save_and_die)
+        run.run(page, tmp_path / 'killed')
+    assert not log.read(tmp_path / 'killed'), 'the first of the two epochs has 5 steps'
+    run.run(page, tmp_path / 'killed')
+    assert ended(tmp_path / 'killed') == ended(tmp_path / 'whole')
+
+
+def ended(folder: pathlib.Path) -> tuple[Any, ...]:
+    """What must not depend on whether a run was interrupted."""
+    meta = json.loads((folder / 'checkpoints' / '10' / 'meta' / 'metadata').read_text())
+    rows = [{**row, 'images_per_second': 0} for row in log.read(folder)]
+    return meta['sha256'], rows, (folder / 'predictions_test.npz').read_bytes()
 
 
 def test_a_mistake_does_not_claim_the_folder(tmp_path: pathlib.Path) -> None:

@@ -1,4 +1,8 @@
+import os
+import pathlib
 import subprocess
+import types
+import zlib
 
 import jax
 import numpy as np
@@ -40,3 +44,67 @@ def test_a_result_says_where_it_comes_from() -> None:
     assert origin['versions']['jax'] == jax.__version__
     assert origin['device'].startswith('4 x cpu')
     assert origin['command'].startswith('python ')
+
+
+def test_data_lie_whole_on_every_device_and_on_a_cpu_in_one_place() -> None:
+    memory = np.zeros(64 * 11, np.uint8)
+    start = -memory.ctypes.data % 64
+    aligned = memory[start : start + 640].reshape(10, 64)
+    placed = runtime.replicate({'image': aligned}, runtime.mesh())['image']
+    assert placed.sharding.is_fully_replicated
+    places = {part.data.unsafe_buffer_pointer() for part in placed.addressable_shards}
+    assert places == {aligned.ctypes.data}
+
+
+@pytest.mark.parametrize(('stats', 'fits'), [(None, True), (1000, True), (999, False)])
+def test_data_stay_on_a_device_where_they_leave_room(
+    stats: int | None, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = stats and {'bytes_limit': stats}
+    device = types.SimpleNamespace(memory_stats=lambda: told)
+    monkeypatch.setattr(jax, 'local_devices', lambda: [device] * 2)
+    assert runtime.fits(400) == fits
+
+
+def test_a_loop_on_the_device_is_for_others_than_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not runtime.prefers_loops()
+    monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+    assert runtime.prefers_loops()
+
+
+@pytest.mark.parametrize('home', ['/dev/null', '/proc'])
+def test_where_no_folder_can_be_made_no_programs_are_kept(
+    home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', home)
+    runtime.start()
+    assert jax.config.jax_compilation_cache_dir is None
+
+
+def entry(folder: pathlib.Path, name: str, content: bytes, used: float) -> pathlib.Path:
+    path = folder / f'{name}-cache'
+    path.write_bytes(content)
+    os.utime(path, (used, used))
+    return path
+
+
+def test_programs_that_were_cut_short_are_dropped(tmp_path: pathlib.Path) -> None:
+    whole = zlib.compress(bytes(range(256)) * 100)
+    kept = [entry(tmp_path, 'a', whole, 1), entry(tmp_path, 'b', b'\x28\xb5\x2f\xfd...', 2)]
+    entry(tmp_path, 'c', whole[:-3], 3)
+    entry(tmp_path, 'd', b'', 4)
+    runtime.tidy(tmp_path)
+    assert sorted(tmp_path.iterdir()) == kept
+
+
+def test_the_programs_that_were_used_last_are_kept(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = zlib.compress(b'program')
+    paths = {
+        name: entry(tmp_path, name, whole, used)
+        for name, used in zip('abcd', (3, 1, 4, 2), strict=True)
+    }
+    monkeypatch.setattr(runtime, 'CACHE_BYTES', 2 * len(whole))
+    runtime.tidy(tmp_path)
+    assert sorted(tmp_path.iterdir()) == [paths['a'], paths['c']]

@@ -15,11 +15,18 @@ def indices(seed: int, step: int, size: int, batch_size: int) -> Int[np.ndarray,
     """The images of step `step` (from 0) of a training set of `size` images."""
     positions = np.arange(step * batch_size, (step + 1) * batch_size)
     epochs, places = np.divmod(positions, size)
-    batch = np.empty(batch_size, np.int64)
+    batch = np.empty(batch_size, np.int32)
     for epoch in np.unique(epochs):
         here = epochs == epoch
         batch[here] = permutation(seed, int(epoch), size)[places[here]]
     return batch
+
+
+def batches(
+    seed: int, step: int, count: int, size: int, batch_size: int
+) -> Int[np.ndarray, 'count batch']:
+    """The images of `count` steps, the first of them `step`."""
+    return np.stack([indices(seed, step + i, size, batch_size) for i in range(count)])
 
 
 @functools.lru_cache(maxsize=4)

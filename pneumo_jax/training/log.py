@@ -1,7 +1,7 @@
 """What a run tells while it learns: the printed line, `metrics.jsonl`, TensorBoard."""
 
+import functools
 import json
-import math
 import os
 import pathlib
 from typing import Any
@@ -15,33 +15,42 @@ METRICS = 'metrics.jsonl'
 
 
 class Meter:
-    """Sums of a step's metrics over an epoch, fetched one step late so that no step waits.
+    """Sums of the steps' metrics over an epoch, fetched one call late so that no step waits.
 
-    The sums are float64 and go into mid-epoch checkpoints: an epoch resumed half-way reports the
-    same means to the last bit.
+    The sums are float64, taken step by step, and go into mid-epoch checkpoints: an epoch resumed
+    half-way reports the same means to the last bit.
     """
 
     def __init__(self) -> None:
         self.sums: dict[str, float] = {}
         self.steps = 0
-        self._pending: tuple[int, Any] | None = None
+        self._pending: tuple[int, int, Any] | None = None
 
-    def add(self, step: int, metrics: Any) -> None:
-        """Take the metrics of `step` (from 1), which may still be under way."""
+    def add(self, step: int, count: int, metrics: Any) -> None:
+        """Take the metrics of `count` steps, the last of them `step` (from 1).
+
+        Each is an array of at least `count` values, which may still be under way.
+        """
         self.flush()
-        self._pending = (step, metrics)
+        self._pending = (step, count, metrics)
 
     def flush(self) -> None:
         """Wait for the metrics still under way; a loss that is not finite is a `UserError`."""
         if self._pending is None:
             return
-        (step, metrics), self._pending = self._pending, None
-        values = {name: float(value) for name, value in metrics.items()}
-        if not all(map(math.isfinite, values.values())):
-            raise not_finite(f'the loss or its gradient of training step {step}')
-        self.steps += 1
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
+        (step, count, metrics), self._pending = self._pending, None
+        values = {
+            name: np.ravel(np.asarray(value, np.float64))[:count] for name, value in metrics.items()
+        }
+        finite = np.isfinite(list(values.values())).all(0)
+        if not finite.all():
+            first = step - count + 1 + int(finite.argmin())
+            raise not_finite(f'the loss or its gradient of training step {first}')
+        self.steps += count
+        for name, row in values.items():
+            self.sums[name] = functools.reduce(
+                float.__add__, row.tolist(), self.sums.get(name, 0.0)
+            )
 
     def means(self) -> dict[str, float]:
         """The mean of every metric over the steps since the start of the epoch."""

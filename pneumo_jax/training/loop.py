@@ -3,25 +3,25 @@
 It is given the training and the validation split, never the test split.
 """
 
+import itertools
 import pathlib
 import time
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from pneumo_jax import errors, runtime
-from pneumo_jax.data import order
 from pneumo_jax.data.dataset import Split
 from pneumo_jax.data.preprocess import Preprocess
-from pneumo_jax.evaluation import metrics, scoring
+from pneumo_jax.evaluation import metrics
 from pneumo_jax.training import interrupt, log, optim, steps
 from pneumo_jax.training.checkpoint import Checkpoints
 from pneumo_jax.training.plan import Plan
+from pneumo_jax.training.programs import Programs
 
 Say = Callable[[str], None]
 Logits = Callable[[steps.Variables, Any], Any]
@@ -48,18 +48,11 @@ def fit(
         UserError: a batch that cannot be, diverged training, or nothing but damaged checkpoints.
         Stopped: Ctrl-C or SIGTERM came; the state is saved.
     """
-    mesh = runtime.mesh()
     plan = plan_of(config, len(train))
-    init, train_step, predict = _compiled(config, model, preprocess, plan, mesh)
-
-    def logits(variables: steps.Variables, images: Any) -> Any:
-        return scoring.logits(
-            predict, variables, images, batch_size=config.eval_batch_size, mesh=mesh
-        )
-
+    programs = _programs(config, model, preprocess, plan, train, val)
     checkpoints = Checkpoints(folder / 'checkpoints', config.checkpoint.best, say)
     with checkpoints, interrupt.StopRequest() as stop:
-        state, meter, step = _begin(checkpoints, init, config.seed, mesh, meta)
+        state, meter, step = _begin(checkpoints, programs, config.seed, meta)
         if step:
             say(f'{prefix}resuming after step {step} of {plan.total}')
 
@@ -68,32 +61,31 @@ def fit(
             if stop.signum and step < plan.total:
                 raise errors.Stopped(stop.signum, step, plan.total)
 
-        key, every = runtime.key(config.seed, 'train'), config.checkpoint.steps
+        every, calls = config.checkpoint.steps, itertools.count()
         with log.Log(folder, step, enabled=runtime.is_main()) as writer, _bar(plan, step) as bar:
             for epoch, end in plan.epochs_after(step):
                 started, first = time.perf_counter(), step
                 while step < end:
-                    chosen = order.indices(config.seed, step, plan.size, plan.batch_size)
-                    batch = {'image': train.images[chosen], 'label': train.labels[chosen]}
-                    state, step_metrics = train_step(state, runtime.shard(batch, mesh), key)
-                    step += 1
-                    meter.add(step, step_metrics)
-                    bar.update()
-                    stop.poll(step)
+                    pause = plan.pause(step, end, every)
+                    state, count, step_metrics = programs.advance(state, step, pause)
+                    step += count
+                    meter.add(step, count, step_metrics)
+                    bar.update(count)
+                    stop.poll(next(calls))
                     if step < end and (stop.signum or (every and step % every == 0)):
                         save()
                 means = meter.means()
                 speed = (step - first) * plan.batch_size / (time.perf_counter() - started)
-                scores = _validate(logits(state.scored, val.images), val, step)
+                scores = _validate(programs.val_logits(state.scored), val, step)
                 row = log.row(epoch, step, means, scores, speed)
                 say(log.line(row, plan.epochs, prefix))
                 writer.write(row)
                 meter = log.Meter()
                 save(scores)
         if config.weights == 'best':
-            state, _, step = checkpoints.restore_best(_like(init), runtime.replicated(mesh))
+            state, _, step = checkpoints.restore_best(programs.like, programs.everywhere)
             say(f'{prefix}scoring step {step}, the best by val {config.checkpoint.best}')
-        return state.scored, logits
+        return state.scored, programs.logits
 
 
 def plan_of(config: ConfigDict, size: int) -> Plan:
@@ -102,13 +94,44 @@ def plan_of(config: ConfigDict, size: int) -> Plan:
     return Plan.of(size, config.batch_size, config.epochs, config.steps)
 
 
+def _programs(
+    config: ConfigDict,
+    model: nn.Module,
+    preprocess: Preprocess,
+    plan: Plan,
+    train: Split,
+    val: Split,
+) -> Programs:
+    tx = optim.create(
+        name=config.optim.name,
+        lr=config.optim.lr,
+        schedule=config.optim.schedule,
+        warmup_steps=plan.steps_in(config.optim.warmup_epochs),
+        total_steps=plan.total,
+        weight_decay=config.optim.weight_decay,
+        clip_norm=config.optim.clip_norm,
+    )
+    return Programs(
+        model,
+        tx,
+        preprocess,
+        plan,
+        train=train,
+        val=val,
+        mesh=runtime.mesh(),
+        seed=config.seed,
+        ema=config.optim.ema,
+        eval_batch_size=config.eval_batch_size,
+    )
+
+
 def _begin(
-    checkpoints: Checkpoints, init: Callable[..., Any], seed: int, mesh: Any, meta: dict[str, Any]
+    checkpoints: Checkpoints, programs: Programs, seed: int, meta: dict[str, Any]
 ) -> tuple[steps.TrainState, log.Meter, int]:
     """(state, meter, steps done) of the latest checkpoint, or of a new run."""
-    restored = checkpoints.restore_latest(_like(init), runtime.replicated(mesh))
+    restored = checkpoints.restore_latest(programs.like, programs.everywhere)
     if restored is None:
-        return init(runtime.key(seed, 'init')), log.Meter(), 0
+        return programs.init(runtime.key(seed, 'init')), log.Meter(), 0
     state, kept, step = restored
     for name, value in meta.items():
         if kept[name] != value:
@@ -117,11 +140,6 @@ def _begin(
                 'give another --workdir.'
             )
     return state, log.Meter.of(kept['meter']), step
-
-
-def _like(init: Callable[..., Any]) -> Any:
-    """The shapes of a train state."""
-    return jax.eval_shape(init, runtime.key(0, 'init'))
 
 
 def _validate(logits: Any, val: Split, step: int) -> metrics.Scores:
@@ -134,30 +152,3 @@ def _bar(plan: Plan, step: int) -> Any:
     """A progress bar with the time left, on the terminal of the main process alone."""
     off = None if runtime.is_main() else True
     return tqdm(total=plan.total, initial=step, unit='step', disable=off, leave=False)
-
-
-def _compiled(
-    config: ConfigDict, model: nn.Module, preprocess: Preprocess, plan: Plan, mesh: Any
-) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-    """(init, train_step, predict), each one program over the whole mesh."""
-    everywhere = runtime.replicated(mesh)
-    tx = optim.create(
-        name=config.optim.name,
-        lr=config.optim.lr,
-        schedule=config.optim.schedule,
-        warmup_steps=plan.steps_in(config.optim.warmup_epochs),
-        total_steps=plan.total,
-        weight_decay=config.optim.weight_decay,
-        clip_norm=config.optim.clip_norm,
-    )
-    ema = config.optim.ema
-    init = steps.make_init(model, tx, preprocess.image_shape, ema=ema > 0)
-    train_step = steps.make_train_step(model, tx, preprocess, ema_decay=ema)
-    predict = steps.make_predict(model, preprocess)
-    # It runs once, and unoptimised code is there four times sooner (ResNet-18: 4.2 s against 16).
-    quick = {'xla_backend_optimization_level': 0}
-    return (
-        jax.jit(init, out_shardings=everywhere, compiler_options=quick),
-        jax.jit(train_step, out_shardings=everywhere, donate_argnums=0),
-        jax.jit(predict, out_shardings=everywhere),
-    )

@@ -43,6 +43,13 @@ class Plan:
             if end > step:
                 yield epoch, end
 
+    def pause(self, step: int, end: int, every: int) -> int:
+        """The next step after `step` at which something happens: a checkpoint, or the epoch's end.
+
+        `every` is the number of steps between checkpoints, 0 for none.
+        """
+        return min(end, (step // every + 1) * every) if every else end
+
     def steps_in(self, epochs: float) -> int:
         """The number of steps nearest to `epochs` epochs."""
         return round(epochs * self.size / self.batch_size)

@@ -1,7 +1,7 @@
 """The pure functions of training: initialise, step, predict.
 
 One train step serves `jit`, `jit` over a mesh, `vmap` over seeds and `scan` as it is, and, made
-with `axis_name`, `pmap` and `shard_map`.
+with `axis_name`, `pmap` and `shard_map`. `make_train_steps` runs it on data that the devices hold.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,8 @@ import optax
 from flax import struct
 from jax import lax
 from jaxtyping import Array, Float, Int, Key, UInt8
+
+from pneumo_jax.training import optim
 
 Batch = dict[str, Any]  # 'image': UInt8[b h w c], 'label': Int[b]
 Metrics = dict[str, Float[Array, '']]
@@ -107,7 +109,7 @@ def make_train_step(
             grads, metrics = lax.pmean((grads, metrics), axis_name)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        metrics['grad_norm'] = optax.tree.norm(grads)
+        metrics['grad_norm'] = optim.global_norm(grads)
         new = {'params': params, 'batch_stats': batch_stats}
         return TrainState(
             step=state.step + 1,
@@ -117,6 +119,43 @@ def make_train_step(
         ), metrics
 
     return step
+
+
+def make_train_steps(
+    step: Callable[[TrainState, Batch, Key[Array, '']], tuple[TrainState, Metrics]], *, loop: bool
+) -> Callable[..., tuple[TrainState, dict[str, Float[Array, ' k']]]]:
+    """`many(state, data, indices, n, key) -> (state, metrics)`: the first `n` of `k` steps.
+
+    `data` is a whole split, and step i learns from its rows `indices[i]`, of shape [k, b]. Metrics
+    have shape [k], and are 0 from step n on. One program serves every n; without `loop` it is a
+    program of one step, where k and n are 1.
+    """
+
+    def one(
+        state: TrainState, data: Batch, indices: Int[Array, '1 b'], n: Any, key: Key[Array, '']
+    ) -> Any:
+        state, metrics = step(state, _rows(data, indices[0]), key)
+        return state, jax.tree.map(lambda value: value[None], metrics)
+
+    def many(
+        state: TrainState, data: Batch, indices: Int[Array, 'k b'], n: Any, key: Key[Array, '']
+    ) -> Any:
+        traced = jax.jit(step)  # once, for its shapes and for the loop
+
+        def body(i: Int[Array, ''], carried: Any) -> Any:
+            state, metrics = carried
+            state, new = traced(state, _rows(data, indices[i]), key)
+            return state, jax.tree.map(lambda row, value: row.at[i].set(value), metrics, new)
+
+        _, shapes = jax.eval_shape(traced, state, _rows(data, indices[0]), key)
+        blank = jax.tree.map(lambda leaf: jnp.zeros(len(indices), leaf.dtype), shapes)
+        return lax.fori_loop(0, n, body, (state, blank))
+
+    return many if loop else one
+
+
+def _rows(data: Batch, indices: Int[Array, ' b']) -> Batch:
+    return jax.tree.map(lambda array: array[indices], data)
 
 
 def average(ema: Variables, new: Variables, step: Int[Array, ''], decay: float) -> Variables:

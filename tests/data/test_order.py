@@ -22,6 +22,13 @@ def test_the_order_is_a_function_of_seed_and_step() -> None:
     assert not np.array_equal(order.indices(4, 41, 100, 8), alone)
 
 
+def test_many_steps_are_the_steps_one_by_one() -> None:
+    many = order.batches(1, 5, 4, 10, 3)
+    assert many.shape == (4, 3)
+    for row, step in zip(many, range(5, 9), strict=True):
+        np.testing.assert_array_equal(row, order.indices(1, step, 10, 3))
+
+
 def test_epochs_differ() -> None:
     assert not np.array_equal(order.permutation(0, 0, 50), order.permutation(0, 1, 50))
 

@@ -27,13 +27,12 @@ def test_the_line_is_the_notebooks() -> None:
 def test_means_are_over_the_epoch_and_survive_a_checkpoint() -> None:
     values = np.random.default_rng(0).random(7).astype(np.float32)
     whole, first = log.Meter(), log.Meter()
-    for step, value in enumerate(values):
-        whole.add(step, {'loss': value})
-        if step < 4:
-            first.add(step, {'loss': value})
+    for step, value in enumerate(values, 1):
+        whole.add(step, 1, {'loss': value})
+        if step <= 4:
+            first.add(step, 1, {'loss': value})
     second = log.Meter.of(json.loads(json.dumps(first.state())))
-    for step, value in enumerate(values[4:]):
-        second.add(step, {'loss': value})
+    second.add(7, 3, {'loss': np.append(values[4:], np.nan)})  # what is beyond 3 does not count
     assert second.means() == whole.means()
     np.testing.assert_allclose(whole.means()['loss'], values.astype(np.float64).mean())
 
@@ -41,9 +40,9 @@ def test_means_are_over_the_epoch_and_survive_a_checkpoint() -> None:
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
 def test_what_is_not_finite_stops_with_its_step_and_advice(bad: float) -> None:
     meter = log.Meter()
-    meter.add(41, {'loss': 1.0, 'grad_norm': bad})
+    meter.add(42, 4, {'loss': np.ones(4), 'grad_norm': np.array([1, 1, bad, bad])})
     with pytest.raises(errors.UserError, match=r'training step 41 .* lower --config.optim.lr'):
-        meter.add(42, {'loss': 1.0, 'grad_norm': 1.0})
+        meter.add(43, 1, {'loss': 1.0, 'grad_norm': 1.0})
 
 
 def test_rows_after_the_checkpoint_and_a_torn_line_are_dropped(tmp_path: pathlib.Path) -> None:

@@ -22,6 +22,14 @@ def test_steps_cut_the_last_epoch_short() -> None:
     assert list(plan.epochs_after(0)) == [(1, 2), (2, 4)]
 
 
+@pytest.mark.parametrize(
+    ('step', 'end', 'every', 'pause'),
+    [(0, 9, 0, 9), (0, 9, 4, 4), (3, 9, 4, 4), (4, 9, 4, 8), (8, 9, 4, 9), (7, 8, 4, 8)],
+)
+def test_the_next_pause(step: int, end: int, every: int, pause: int) -> None:
+    assert Plan.of(10, 1, epochs=3, steps=0).pause(step, end, every) == pause
+
+
 def test_a_batch_larger_than_the_training_set_is_refused() -> None:
     with pytest.raises(errors.UserError, match=r'more than the 10 .*batch_size=10 or less'):
         Plan.of(10, 11, epochs=1, steps=0)

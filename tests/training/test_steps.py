@@ -135,6 +135,33 @@ def test_scan(case: tuple[str, Any]) -> None:
     assert_same((state, told), case[1])
 
 
+@pytest.mark.parametrize('loop', [False, True])
+def test_steps_on_data_that_the_devices_hold(case: tuple[str, Any], loop: bool) -> None:
+    """The same from indices; each of the four devices reads its part of a batch, and no more."""
+    init, step = make(case[0])
+    mesh = runtime.mesh()
+    everywhere = runtime.replicated(mesh)
+    data = runtime.replicate(jax.tree.map(lambda *rows: np.concatenate(rows), *batches()), mesh)
+    many = jax.jit(
+        steps.make_train_steps(step, loop=loop), out_shardings=everywhere, donate_argnums=0
+    )
+    state = jax.jit(init, out_shardings=everywhere)(runtime.key(0, 'init'))
+    rows = np.arange(8 * STEPS, dtype=np.int32).reshape(STEPS, 8)
+    # In a loop two steps of at most three, then the third.
+    calls = [(rows, 2), (rows[[2, 0, 0]], 1)] if loop else [(rows[[i]], 1) for i in range(STEPS)]
+    told = []
+    for indices, n in calls:
+        arguments = (data, runtime.shard(indices, mesh, axis=1), np.int32(n))
+        text = many.lower(state, *arguments, runtime.key(0, 'train')).compile().as_text()
+        state, metrics = many(state, *arguments, runtime.key(0, 'train'))
+        told += [jax.tree.map(lambda row, i=i: row[i], metrics) for i in range(n)]
+        assert all(not row[n:].any() for row in metrics.values())
+    assert_same(jax.device_get((state, told)), case[1])
+    assert many._cache_size() == 1
+    assert 'u8[2,1,16,16,1]' in text or 'u8[2,16,16,1]' in text
+    assert 'all-gather' not in text
+
+
 def test_gradient_is_that_of_the_whole_batch_not_a_multiple() -> None:
     """Plain gradient descent, written out, against the step under shard_map."""
     model = models.create('cnn', num_classes=2, **NETS['cnn'])

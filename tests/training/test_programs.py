@@ -1,0 +1,98 @@
+"""Steps, however they are fed."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from pneumo_jax import errors, models, runtime
+from pneumo_jax.data.dataset import Split
+from pneumo_jax.data.preprocess import Preprocess
+from pneumo_jax.training import programs
+from pneumo_jax.training.checkpoint import digest
+from pneumo_jax.training.plan import Plan
+
+RNG = np.random.default_rng(0)
+TRAIN, VAL = (
+    Split(RNG.integers(0, 256, (n, 16, 16, 1)).astype(np.uint8), (np.arange(n) % 2).astype('i4'))
+    for n in (40, 10)
+)
+TOTAL = 10
+
+
+def make(channels: int = 1) -> programs.Programs:
+    return programs.Programs(
+        models.create('cnn_bn_dropout', num_classes=2, features=(4, 4), hidden=8),
+        optax.adam(1e-2),
+        Preprocess(16, 16, channels),
+        Plan(len(TRAIN), 8, TOTAL),
+        train=TRAIN,
+        val=VAL,
+        mesh=runtime.mesh(),
+        seed=0,
+        ema=0.9,
+        eval_batch_size=8,
+    )
+
+
+def train(made: programs.Programs, *stops: int) -> tuple[Any, dict[str, np.ndarray], Any]:
+    """(state, metrics of every step, val logits) after all steps, with a pause at `stops`."""
+    state, step, told = made.init(runtime.key(0, 'init')), 0, []
+    while step < TOTAL:
+        end = next((stop for stop in stops if stop > step), TOTAL)
+        state, count, metrics = made.advance(state, step, end)
+        step += count
+        told.append(jax.tree.map(lambda row, n=count: np.ravel(row)[:n], metrics))
+    metrics = jax.tree.map(lambda *rows: np.concatenate(rows), *told)
+    return jax.device_get(state), metrics, made.val_logits(state.scored)
+
+
+@pytest.fixture(scope='module')
+def single() -> Any:
+    """One step at a time on data that the devices hold, as on a CPU."""
+    return train(make())
+
+
+def assert_same(found: Any, wanted: Any) -> None:
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6), found, wanted)
+
+
+def test_a_loop_on_the_device_is_the_steps_one_by_one(
+    single: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, 'prefers_loops', lambda: True)
+    monkeypatch.setattr(programs, 'LONGEST', 4)
+    made = make()
+    looped = train(made)
+    assert_same(looped, single)
+    again = train(made, 1, 3, 9)
+    np.testing.assert_array_equal(again[1]['loss'], looped[1]['loss'])
+    assert [*map(fingerprint, again[:1])] == [*map(fingerprint, looped[:1])], 'wherever it is cut'
+
+
+def fingerprint(state: Any) -> str:
+    return digest(jax.tree.map(jax.numpy.asarray, state))
+
+
+def test_images_that_do_not_fit_are_sent_batch_by_batch(
+    single: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, 'fits', lambda nbytes: nbytes < 50 * 16 * 16)
+    monkeypatch.setattr(runtime, 'prefers_loops', lambda: True)
+    monkeypatch.setattr(runtime, 'replicate', lambda tree, mesh: pytest.fail('all are sent'))
+    assert_same(train(make()), single)
+
+
+def test_logits_of_any_images(single: Any) -> None:
+    made = make()
+    state, _, wanted = train(made)
+    np.testing.assert_allclose(made.logits(state.scored, VAL.images), wanted, atol=1e-6)
+    assert made.logits(state.scored, TRAIN.images[:13]).shape == (13, 2)
+
+
+def test_what_cannot_be_compiled_is_said_by_the_first_call() -> None:
+    made = make(channels=3)
+    with pytest.raises(errors.UserError, match='takes uint8 images of shape'):
+        train(made)
