@@ -64,20 +64,20 @@ def default_workdir(page: str) -> pathlib.Path:
 
 # What glibc only takes at a process's start. XLA's CPU programs take their scratch memory, hundreds
 # of MB, from malloc at every step and give it back after it. By default that memory goes back to
-# the kernel each time, in 4 kB pages; so: pages of 2 MB, kept, and one heap that can hold them.
+# the kernel each time, in 4 kB pages; so: pages of 2 MB, kept. Only the main thread's heap can hold
+# them, where `runtime.start` makes programs run.
 MALLOC = {
     'glibc.malloc.hugetlb': 1,
     'glibc.malloc.mmap_max': 0,
     'glibc.malloc.trim_threshold': 2**40,
-    'glibc.malloc.arena_max': 1,
 }
 
 
 def keep_memory() -> None:
     """Start this process again with a malloc that keeps its memory, on Linux.
 
-    Images/s of the train step on 2 cores, as it comes / huge pages / kept as well: ViT at 28 px
-    131 / 75 to 304 / 350, `cnn` at 224 px 54 / 80 / 133, `cnn` at 28 px 13,000 / 13,000 / 11,400.
+    Images/s of the train step on 2 cores with huge pages / that are kept / by the main thread:
+    ViT at 28 px 99 / 138 to 307 / 467, `cnn` at 224 px 110 / 128 / 167, at 28 px 16,000 each.
     """
     given = os.environ.get('GLIBC_TUNABLES', '')
     wanted = [f'{name}={value}' for name, value in MALLOC.items() if name not in given]

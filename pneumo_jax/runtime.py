@@ -45,6 +45,8 @@ def start() -> None:
 
     JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID are jax's own variables.
     """
+    # On a CPU programs run in the thread that calls them: its malloc can keep their memory.
+    jax.config.update('jax_cpu_enable_async_dispatch', False)
     _keep_programs()
     if 'JAX_COORDINATOR_ADDRESS' in os.environ and not jax.distributed.is_initialized():
         jax.distributed.initialize(

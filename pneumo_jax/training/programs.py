@@ -1,5 +1,6 @@
 """What a run computes, as compiled programs over a mesh: first weights, training steps, logits."""
 
+import functools
 import importlib
 from collections.abc import Callable, Iterable
 from concurrent import futures
@@ -31,8 +32,8 @@ class Programs:
     """The programs of one run on `train` and `val`.
 
     Images that fit on the devices stay there, and a step is only told their indices; else every
-    batch is sent. What a program needs is compiled in the background, in the order of need, while
-    the first weights are drawn or restored; the first call waits for it.
+    batch is sent. A step is compiled in the background, while the first weights are drawn or
+    restored, and what scores is, while the first steps run; a first call waits for its program.
     """
 
     def __init__(
@@ -49,7 +50,8 @@ class Programs:
         ema: float,
         eval_batch_size: int,
     ) -> None:
-        self._plan, self._train, self._val, self._mesh, self._seed = plan, train, val, mesh, seed
+        self._model, self._preprocess, self._plan = model, preprocess, plan
+        self._train, self._val, self._mesh, self._seed = train, val, mesh, seed
         self.everywhere = runtime.replicated(mesh)
         self._worker = futures.ThreadPoolExecutor(1)
         self._key = runtime.key(seed, 'train')
@@ -71,11 +73,6 @@ class Programs:
         step = steps.make_train_step(model, tx, preprocess, ema_decay=ema)
         many = steps.make_train_steps(step, loop=self._longest > 1) if stays else step
         self._step = self._soon(self._jit(many, donate_argnums=0), self.like, *self._feed(0, 1))
-        blank = next(iter(self._batches(val.images)))
-        predict = steps.make_predict(model, preprocess)
-        self._predict = self._soon(self._jit(predict), self.like.scored, blank)
-        for name in LATER:
-            self._worker.submit(importlib.import_module, name)
 
     def advance(
         self, state: steps.TrainState, step: int, end: int
@@ -86,6 +83,7 @@ class Programs:
         """
         count = min(self._longest, end - step)
         state, metrics = self._step(state, *self._feed(step, count))
+        self._predict  # noqa: B018  the first steps hide what this takes
         return state, count, metrics
 
     def logits(self, variables: steps.Variables, images: UInt8[np.ndarray, 'n h w c']) -> Any:
@@ -96,6 +94,19 @@ class Programs:
         """Float32 logits of the validation images, which lie on the devices where they fit."""
         batches = self._val_batches or self._batches(self._val.images)
         return scoring.logits(self._predict, variables, batches, len(self._val))
+
+    @functools.cached_property
+    def _predict(self) -> Callable[..., Any]:
+        """What scores; and in the background too, what an epoch's end needs is imported.
+
+        Made before the first step, it would keep that from starting: both need the interpreter.
+        """
+        pure = steps.make_predict(self._model, self._preprocess)
+        batch = next(iter(self._batches(self._val.images)))
+        predict = self._soon(self._jit(pure), self.like.scored, batch)
+        for name in LATER:
+            self._worker.submit(importlib.import_module, name)
+        return predict
 
     def _feed(self, step: int, count: int) -> tuple[Any, ...]:
         """What a program takes beside the state."""
@@ -112,9 +123,8 @@ class Programs:
 
     def _shapes(self) -> Any:
         """A train state of shapes, each on every device."""
-        everywhere = runtime.replicated(self._mesh)
         return jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.everywhere),
             jax.eval_shape(self.init, self._key),
         )
 
