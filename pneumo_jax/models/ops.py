@@ -3,8 +3,8 @@
 On a GPU every form is the library's own. XLA's CPU code is good for stride 1 on maps larger than
 the kernel and collapses elsewhere; there the same sum is written as one product of matrices.
 `lax.platform_dependent` picks when the program is lowered, so that it stays portable. The numbers
-below are milliseconds for value and gradients on 2 cores, library / ours. Together with the
-pooling they make ResNet-18 learn 6 times as many images a second (28 px, batch 128).
+below are milliseconds for value and gradients on 2 cores, library / ours, both compiled as
+`runtime.jit` does; experiments/speed has what else was tried.
 """
 
 import functools
@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-# Strided 3x3, batch 128: 68 / 10 at 4 px, 8.6 / 6.6 at 7 px, 27 / 16 at 14 px; even from 28 px on,
-# where patches cost memory and the 7x7 stem is twice as slow (6.8 / 13).
+# Strided 3x3: 46 / 3.2 at 4 px (batch 128); about even from 7 to 28 px, and at 56 px, where patches
+# cost memory, 12 / 19.
 LARGEST_STRIDED = 16
 
 Map = Float[Array, 'b h w c']
@@ -57,13 +57,13 @@ def _cpu_form(
     size, smallest = kernel[0], min(shape[1:3])
     if groups > 1:
         depthwise = stride == 1 and groups == shape[-1] == kernel[-1]
-        # 7x7: 773 / 136 at 28 px, 127 / 8 at 3 px
+        # 7x7: 473 / 75 at 56 px, 163 / 11 at 7 px, 56 / 1.6 at 1 px
         return functools.partial(_depthwise, padding=padding) if depthwise else None
-    if size == stride and not padding:  # 1x1: 35 / 15 at 56 px; 2x2 stride 2: 93 / 65 at 56 px
+    if size == stride and not padding:  # 1x1: 16 / 12 at 56 px; 4x4: 5.0 / 2.1 at 224 px
         return _tiles
     if (
-        size == 1  # stride 2: 18 / 11 at 56 px
-        or smallest < size  # 3x3: 188 / 12 at 2 px, 96 / 2 at 1 px; at 4 px 10 / 12
+        size == 1  # stride 2: 5.0 / 3.4 at 56 px
+        or smallest < size  # 3x3: 204 / 5.9 at 2 px, 58 / 1.3 at 1 px; at 4 px 5.2 / 6.6
         or (stride > 1 and smallest <= LARGEST_STRIDED)
     ):
         return functools.partial(_patches, stride=stride, padding=padding)
