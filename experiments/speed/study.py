@@ -1,14 +1,17 @@
 """Our train step and inference beside torch's: eight models, three sizes, one process a side.
 
     python experiments/speed/study.py torch-env/bin/python
-    python experiments/speed/study.py torch-env/bin/python resnet18-28 vit-224
+    python experiments/speed/study.py torch-env/bin/python resnet18-28 vit-224 notebook
+    python experiments/speed/study.py torch-env/bin/python gpu
 
-Measures what is missing (`results/MODEL-SIZE.json`), or only the cases that are named, and writes
-the table and the figure of all there is into this folder and the project's README. A case takes 1
-to 3 minutes on 2 cores, most of it torch.compile's.
+Measures what is missing (`results/CASE.json`), or only the cases that are named, and writes the
+tables and the figure of all there is into this folder and the project's README. A case takes 1 to 3
+minutes on 2 cores, most of it torch.compile's. The images are noise, but for `epochs`, which needs
+the folder of pneumoniamnist.npz in PNEUMO_JAX_DATA.
 """
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -17,7 +20,7 @@ import sys
 from typing import Any
 
 from pneumo_jax import files
-from pneumo_jax.benchmark import figure
+from pneumo_jax.benchmark import figure, report
 
 MODELS = (
     'mlp',
@@ -30,6 +33,32 @@ MODELS = (
     'convnext_tiny',
 )
 BATCHES = {28: 128, 64: 32, 224: 8}
+PLAIN = ('mlp', 'cnn', 'cnn_bn_dropout')  # at 224 px most of their work is the optimiser's
+PLAIN_BATCH = 32
+REAL = pathlib.Path(os.environ.get('PNEUMO_JAX_DATA', ''), 'pneumoniamnist.npz')
+# Measured beside the grid: what the command is given, and whether torch stands beside.
+OTHERS = {
+    'notebook': ('--models cnn --sizes 224 --batches 32 --measure step,epoch --repeats 3', True),
+    'epochs': (
+        '--models quickstart,resnet18,vit --sizes 28 --batches 64 --measure step,input,epoch'
+        f' --repeats 3 --data {REAL}',
+        False,
+    ),
+    'scaling': ('--models cnn --devices 1,2,4 --processes 1,2 --measure step', False),
+    'seeds': ('--models mlp,cnn,resnet18 --seeds 8 --measure step', False),
+}
+ON_A_GPU = {
+    'gpu': (
+        '--models resnet18,resnet50,vit_small,vit_base --sizes 224 --batches 256'
+        ' --dtypes bfloat16 --measure step,forward --repeats 3',
+        True,
+    ),
+    'gpu-epochs': (
+        '--models mlp,cnn,cnn_bn_dropout,resnet18,resnet50 --sizes 224 --batches 128'
+        ' --dtypes bfloat16 --measure step,epoch --repeats 3',
+        False,
+    ),
+}
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
 RESULTS = HERE / 'results'
@@ -42,18 +71,38 @@ HEAD = (
 def main(python: str, *chosen: str) -> None:
     """Measure with the torch of `python`, tabulate, draw, and renew the two READMEs."""
     cases = [f'{model}-{size}' for size in BATCHES for model in MODELS]
-    for case in chosen or cases:
-        measure(case, python)
-    found = [json.loads(path.read_text()) for path in map(result, cases) if path.exists()]
+    for one in chosen or (*cases, *OTHERS):
+        for case in ON_A_GPU if one == 'gpu' else [one]:
+            measure(case, python)
+    found = [json.loads(result(case).read_text()) for case in cases if has(case)]
     table = '\n'.join([HEAD, re.sub(r'[^|]+', '---', HEAD), *map(row, found)])
     text = f'{about(found)}\n\n{table}'
     files.write_text(RESULTS / 'table.md', text + '\n')
     rows = [row for one in found for row in one['rows']]
     figure.draw({**found[0], 'rows': rows}, RESULTS / 'speed.png')
     for readme in (HERE / 'README.md', ROOT / 'README.md'):
-        mark = '<!-- speed -->'
-        before, _, after = readme.read_text().split(mark)
-        files.write_text(readme, f'{before}{mark}\n{text}\n{mark}{after}')
+        put(readme, 'speed', text)
+    put(HERE / 'README.md', 'others', '\n\n'.join(map(section, filter(has, (*OTHERS, *ON_A_GPU)))))
+
+
+def put(readme: pathlib.Path, name: str, text: str) -> None:
+    """Replace what stands between the two marks `name`."""
+    mark = f'<!-- {name} -->'
+    before, _, after = readme.read_text().split(mark)
+    files.write_text(readme, f'{before}{mark}\n{text}\n{mark}{after}')
+
+
+def has(case: str) -> bool:
+    """Whether it was measured."""
+    return result(case).exists()
+
+
+def section(case: str) -> str:
+    """The report of one of the others, under its own heading."""
+    text = report.text(json.loads(result(case).read_text()))
+    return (
+        text.replace('# Benchmark', f'## Benchmark: {case}', 1).replace('\n## ', '\n### ').strip()
+    )
 
 
 def result(case: str) -> pathlib.Path:
@@ -63,16 +112,22 @@ def result(case: str) -> pathlib.Path:
 
 def measure(case: str, python: str) -> None:
     """One case, where its result file is missing."""
-    if result(case).exists():
+    if has(case):
         return
-    model, size = case.rsplit('-', 1)
+    arguments, beside = {**OTHERS, **ON_A_GPU}.get(case) or (grid(case), True)
     out = pathlib.Path('runs', 'speed', case)
-    arguments = ['--models', model, '--sizes', size, '--batches', str(BATCHES[int(size)])]
-    arguments += ['--measure', 'step,forward', '--repeats', '3', '--out', str(out)]
-    command = [sys.executable, '-m', 'pneumo_jax', 'benchmark', *arguments]
-    subprocess.run([*command, '--peers', 'torch', '--peers-python', python], cwd=ROOT, check=True)
+    command = [sys.executable, '-m', 'pneumo_jax', 'benchmark', *arguments.split()]
+    peers = ['--peers', 'torch', '--peers-python', python] if beside else []
+    subprocess.run([*command, *peers, '--out', str(out)], cwd=ROOT, check=True)
     RESULTS.mkdir(exist_ok=True)
     shutil.copyfile(ROOT / out / 'benchmark.json', result(case))
+
+
+def grid(case: str) -> str:
+    """The arguments of 'cnn-28'."""
+    model, size = case.rsplit('-', 1)
+    batch = PLAIN_BATCH if size == '224' and model in PLAIN else BATCHES[int(size)]
+    return f'--models {model} --sizes {size} --batches {batch} --measure step,forward --repeats 3'
 
 
 def about(found: list[dict[str, Any]]) -> str:
