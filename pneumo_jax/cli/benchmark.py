@@ -1,27 +1,22 @@
-"""The doors beside training: python -m pneumo_jax VERB ..."""
+"""python -m pneumo_jax benchmark: how fast."""
 
 import argparse
 import dataclasses
 import math
 import pathlib
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from pneumo_jax import doors, errors
 from pneumo_jax.benchmark.cases import MEASURES, PEERS
 
-EXAMPLES = """
-examples:
-  python -m pneumo_jax data --config configs/cnn.py:28
-  python -m pneumo_jax data --config configs/cnn.py --config.data.path=chest_xray/ --out ours.png
-"""
-BENCHMARK = """
+ABOUT = """
 Measure speed: images a second of the train step, of inference, of the input and of whole epochs,
 in processes that are asked in turn; beside them compile time, operations a second, peak memory.
 --out gets benchmark.json, .md and .png; the same command again measures what is missing there.
 """
-BENCHMARK_EXAMPLES = """
+EXAMPLES = """
 examples:
   python -m pneumo_jax benchmark                                    cnn at 28 px, within a minute
   python -m pneumo_jax benchmark --models resnet18,vit --sizes 28,64 --dtypes float32,bfloat16
@@ -31,50 +26,13 @@ examples:
 """
 
 
-def main(argv: Sequence[str]) -> None:
-    """Choose the verb and go through its door."""
-    parser = doors.Parser(
-        prog='python -m pneumo_jax', description=__doc__, epilog='train: python -m pneumo_jax.main'
-    )
-    verbs = parser.add_subparsers(required=True, metavar='VERB', parser_class=doors.Parser)
-    verb = verbs.add_parser(
-        'data',
-        help='counts, class balance, and a figure of the images',
-        description='Print counts and class balance, and draw the first training images.',
-        epilog=EXAMPLES,
-    )
-    doors.add_config(verb)
-    verb.add_argument(
-        '--out', type=pathlib.Path, default=pathlib.Path('samples.png'), help='the figure to write'
-    )
-    verb.set_defaults(door=show_data, parser=verb)
-    add_benchmark(verbs)
-    arguments, rest = parser.parse_known_args(argv)
-    arguments.door(arguments, rest)
-
-
-def show_data(arguments: argparse.Namespace, rest: list[str]) -> None:
-    """Print what a config's data are, and draw five images of every class."""
-    config = arguments.parser.load_config(arguments, rest)
-
-    from pneumo_jax import data
-    from pneumo_jax.data import dataset
-    from pneumo_jax.evaluation import figures
-
-    loaded = data.load(**config.data)
-    print(dataset.summary(loaded))
-    train = loaded.train
-    figures.samples(train.images, train.labels, loaded.classes, loaded.title, arguments.out)
-    print(f'The first training images of every class: {arguments.out}')
-
-
-def add_benchmark(verbs: Any) -> None:
+def add(verbs: Any) -> None:
     """The verb `benchmark`."""
     verb = verbs.add_parser(
         'benchmark',
         help='speed, memory and scaling, beside torch',
-        description=BENCHMARK,
-        epilog=BENCHMARK_EXAMPLES,
+        description=ABOUT,
+        epilog=EXAMPLES,
     )
     add, measures = verb.add_argument, '; '.join(f'{k}: {v}' for k, v in MEASURES.items())
     add('--models', type=names, default='cnn', metavar='A,B', help='pages of configs/ (cnn)')
@@ -105,10 +63,10 @@ def add_benchmark(verbs: Any) -> None:
         metavar='FOLDER',
         help='where the results go (runs/benchmark)',
     )
-    verb.set_defaults(door=benchmark, parser=verb)
+    verb.set_defaults(door=measure, parser=verb)
 
 
-def benchmark(arguments: argparse.Namespace, rest: list[str]) -> None:
+def measure(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Measure, and print the tables."""
     if rest:
         flags = arguments.parser.format_usage().replace('[', ' ').split()
