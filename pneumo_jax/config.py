@@ -1,8 +1,9 @@
 """What a run is made of: every field with its default, and the checks that a page must pass.
 
 A config page (`configs/NAME.py`) defines `get_config(form) -> ConfigDict` and states only what it
-changes; `load` completes it with the defaults below, applies the `--config.a.b=value` overrides of
-the command line, and refuses what cannot run. No jax here, so that a mistake is told at once.
+changes; `load` completes it with the defaults of `fields`, applies the `--config.a.b=value`
+overrides of the command line, and refuses what cannot run. No jax here, so that a mistake is told
+at once.
 """
 
 import ast
@@ -15,86 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from pneumo_jax import data, errors
-
-# The fields of every model beside `name` and `dtype`, as its module in pneumo_jax.models has them.
-MODELS: dict[str, dict[str, Any]] = {
-    'mlp': {'hidden': 128},
-    'cnn': {'features': (16, 32), 'kernel': 3, 'hidden': 128},
-    'cnn_bn_dropout': {'features': (32, 64), 'kernel': 3, 'hidden': 256, 'dropout': 0.5},
-    'resnet18': {'blocks': (2, 2, 2, 2), 'width': 64},
-    'resnet50': {'blocks': (3, 4, 6, 3), 'width': 64},
-    'se_resnet18': {'blocks': (2, 2, 2, 2), 'width': 64},
-    'se_resnet50': {'blocks': (3, 4, 6, 3), 'width': 64},
-    'densenet121': {'blocks': (6, 12, 24, 16), 'growth': 32},
-    'convnext_tiny': {'blocks': (3, 3, 9, 3), 'dims': (96, 192, 384, 768)},
-    # Non-zero width, depth and heads replace those of the variant.
-    'vit': {'variant': 'Ti', 'patch': 16, 'width': 0, 'depth': 0, 'heads': 0, 'dropout': 0.0},
-}
-
-# What a field may hold, where that is a list.
-CHOICES: dict[str, tuple[str, ...]] = {
-    'model.variant': ('Ti', 'S', 'B'),
-    'model.dtype': ('float32', 'bfloat16'),
-    'data.fallback': ('', 'synthetic'),
-    'optim.name': ('adam', 'sgd'),
-    'optim.schedule': ('constant', 'cosine'),
-    'checkpoint.best': ('auroc', 'accuracy', 'balanced_accuracy', 'loss'),
-    'weights': ('last', 'best'),
-}
-
-# The closed interval that a number must lie in.
-RANGES: dict[str, tuple[float, float]] = {
-    'seed': (0, 2**31 - 1),
-    'batch_size': (1, 2**20),
-    'eval_batch_size': (1, 2**20),
-    'epochs': (1, 10**6),
-    'steps': (0, 10**9),
-    'data.size': (0, 4096),
-    'data.limit': (0, 10**9),
-    'data.val_fraction': (0.01, 0.5),
-    'optim.lr': (1e-12, 1e3),
-    'optim.warmup_epochs': (0, 10**6),
-    'optim.weight_decay': (0, 1e3),
-    'optim.clip_norm': (0, 1e9),
-    'optim.ema': (0, 0.999999),
-    'checkpoint.steps': (0, 10**9),
-    'model.dropout': (0, 0.99),
-}
-
-
-def defaults(model: str) -> ConfigDict:
-    """Every field of a run of `model`: the notebook's recipe, with all that it lacks turned off."""
-    config = ConfigDict()
-    config.seed = 0  # of the initial weights, the data order and dropout
-    config.batch_size = 32  # over all devices together
-    config.eval_batch_size = 128  # changes speed and memory, never a result
-    config.epochs = 10
-    config.steps = 0  # above 0: train this many steps instead of `epochs`
-    config.weights = 'last'  # the weights that are scored at the end: 'last', or 'best' on val
-
-    config.model = ConfigDict({'name': model, 'dtype': 'float32', **MODELS[model]})
-
-    config.data = ConfigDict()
-    config.data.name = 'pneumoniamnist'  # a MedMNIST 2D set, or 'synthetic'
-    config.data.size = 224  # of the square images, in pixels; 0: as they are in the npz of `path`
-    config.data.path = ''  # an npz file or an image folder, instead of `name`
-    config.data.limit = 0  # above 0: at most this many images of every split
-    config.data.val_fraction = 0.1  # of train, where the source has no val split
-    config.data.fallback = ''  # 'synthetic': drawn phantoms where there is no file and no network
-
-    config.optim = ConfigDict()
-    config.optim.name = 'adam'
-    config.optim.lr = 1e-3  # the peak, after warm-up
-    config.optim.schedule = 'constant'  # or 'cosine', to zero at the last step
-    config.optim.warmup_epochs = 0.0  # of linear growth from zero
-    config.optim.weight_decay = 0.0  # decoupled, on kernels alone: with 'adam' this is AdamW
-    config.optim.clip_norm = 0.0  # above 0: bound on the gradient's global norm
-    config.optim.ema = 0.0  # above 0: decay of the averaged weights, which are then the scored ones
-
-    config.checkpoint = ConfigDict()
-    config.checkpoint.best = 'auroc'  # the val metric by which the best checkpoint is kept
-    config.checkpoint.steps = 0  # above 0: a checkpoint so often, beside the one of every epoch
-    return config
+from pneumo_jax.fields import CHOICES, MODELS, RANGES, defaults
 
 
 def load(page: str, overrides: Mapping[str, str] | None = None) -> ConfigDict:
@@ -126,7 +48,8 @@ def check(config: ConfigDict) -> None:
         if field in fields and fields[field] not in choices:
             raise errors.unknown(field, fields[field], choices)
     for field, (low, high) in RANGES.items():
-        if field in fields and not low <= fields[field] <= high:
+        value = fields.get(field)
+        if isinstance(value, int | float) and not low <= value <= high:
             raise errors.UserError(
                 f'config.{field}={fields[field]} is out of range: {low:g} to {high:g}.'
             )
@@ -137,9 +60,21 @@ def check(config: ConfigDict) -> None:
             raise errors.UserError(
                 f'config.{field}={value} must be positive whole numbers, such as 16,32,64.'
             )
+    _check_pairs(config)
     if fields.get('model.kernel', 1) % 2 == 0:
         raise errors.UserError(
             f'config.model.kernel={config.model.kernel} must be odd, such as 3, 5 or 7.'
+        )
+
+
+def _check_pairs(config: ConfigDict) -> None:
+    """Refuse what is allowed alone, but not together."""
+    if config.optim.ema and config.optim.swa:
+        raise errors.UserError('config.optim.ema and config.optim.swa both average; set one to 0.')
+    if config.seeds > 1 and config.weights == 'best':
+        raise errors.UserError(
+            "config.weights='best' chooses one checkpoint, which holds all seeds: "
+            'give --config.weights=last, or train the seeds one by one.'
         )
 
 

@@ -15,7 +15,7 @@ from pneumo_jax import config, errors
 CONFIG_HELP = (
     'a page of configs/, with a form behind a colon: configs/vit.py is the 224 px of the '
     'notebook, configs/vit.py:28 another size (28, 64, 128, 224), configs/vit.py:smoke runs in '
-    'seconds. Fields are overridden as --config.data.size=64; pneumo_jax/config.py lists them all.'
+    'seconds. Fields are overridden as --config.data.size=64; pneumo_jax/fields.py lists them all.'
 )
 
 

@@ -3,7 +3,7 @@ import pathlib
 
 import pytest
 
-from pneumo_jax import config, errors
+from pneumo_jax import config, errors, fields
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = sorted(page for page in (ROOT / 'configs').glob('*.py') if page.stem != 'common')
@@ -22,15 +22,29 @@ def test_every_page_loads_in_every_form(page: pathlib.Path, form: str) -> None:
 
 
 def test_every_model_has_a_page() -> None:
-    assert {config.load(str(page)).model.name for page in PAGES} == set(config.MODELS)
+    assert {config.load(str(page)).model.name for page in PAGES} == set(fields.MODELS)
 
 
 def test_the_notebook_recipe_has_everything_else_off() -> None:
     page = config.load(str(ROOT / 'configs/cnn.py'))
     assert (page.optim.name, page.optim.lr, page.batch_size, page.epochs) == ('adam', 1e-3, 32, 10)
-    off = ('warmup_epochs', 'weight_decay', 'clip_norm', 'ema')
-    assert [page.optim[field] for field in off] == [0, 0, 0, 0]
+    off = ('warmup_epochs', 'weight_decay', 'clip_norm', 'ema', 'swa', 'sam')
+    assert not any(page.optim[field] for field in off)
+    assert not any(page.augment.values())
     assert page.optim.schedule == 'constant'
+    assert page.seeds == page.optim.layer_decay == 1
+
+
+@pytest.mark.parametrize(
+    ('fields', 'message'),
+    [
+        ({'optim.ema': '0.99', 'optim.swa': '0.5'}, 'both average'),
+        ({'seeds': '2', 'weights': 'best'}, 'holds all seeds'),
+    ],
+)
+def test_what_cannot_go_together_is_refused(fields: dict[str, str], message: str) -> None:
+    with pytest.raises(errors.UserError, match=message):
+        config.load(str(ROOT / 'configs/cnn.py'), fields)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from pneumo_jax import config, models
+from pneumo_jax import fields, models
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -25,7 +25,7 @@ def test_the_environment_has_no_torch() -> None:
     assert not [line for line in lines if line.startswith('torch')]
 
 
-@pytest.mark.parametrize('name', config.MODELS)
+@pytest.mark.parametrize('name', fields.MODELS)
 def test_the_readme_has_the_parameter_count_of_every_model(name: str) -> None:
     model = models.create(name, num_classes=2)
     shapes = jax.eval_shape(

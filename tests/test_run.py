@@ -177,3 +177,68 @@ def test_a_mistake_does_not_claim_the_folder(tmp_path: pathlib.Path) -> None:
         with pytest.raises(errors.UserError, match='batch_size'):
             run.run(config.load(f'{ROOT}/configs/mlp.py:smoke', {'batch_size': size}), tmp_path)
         assert not list(tmp_path.iterdir())
+
+
+def test_several_seeds_leave_each_their_mean_and_the_ensemble(tmp_path: pathlib.Path) -> None:
+    wanted = {'seeds': '2', 'seed': '5', 'score_corrupted': 'True', 'views': 'flip'}
+    run.run(config.load(f'{ROOT}/configs/cnn_bn_dropout.py:smoke', wanted), tmp_path)
+    results = json.loads((tmp_path / 'results.json').read_text())
+    each = {seed: results['seeds'][seed] for seed in ('5', '6')}
+    assert each['5'] != each['6']
+    for split in ('val', 'val_corrupted', 'test'):
+        probabilities = []
+        for seed in each:
+            place = tmp_path / f'seed-{seed}'
+            assert json.loads((place / 'results.json').read_text())['test'] == each[seed]['test']
+            with np.load(place / f'predictions_{split}.npz', allow_pickle=False) as found:
+                probabilities.append(found['probabilities'])
+        with np.load(tmp_path / f'predictions_{split}.npz', allow_pickle=False) as found:
+            np.testing.assert_allclose(found['probabilities'], np.mean(probabilities, 0))
+        mean = np.mean([scores[split]['auroc'] for scores in each.values()])
+        assert results[split]['auroc'] == pytest.approx(mean)
+    assert log.read(tmp_path)[-1]['val_auroc'] == pytest.approx(results['val']['auroc'])
+    report = (tmp_path / 'report.txt').read_text()
+    assert 'ensemble of seeds 5 to 6' in report
+    assert f'{results["test"]["auroc"]:.4f}' in report.split('Each seed by itself')[1]
+
+
+def test_how_often_test_was_scored_is_told(tmp_path: pathlib.Path) -> None:
+    page = config.load(f'{ROOT}/configs/mlp.py:smoke')
+    for times in (1, 2):
+        run.run(page, tmp_path)
+        run.run(page, tmp_path)  # a finished run is not scored again
+        results = tmp_path / 'results.json'
+        assert json.loads(results.read_text())['test_scored'] == times
+        results.unlink()
+
+
+def test_the_whole_recipe_is_resumed_to_the_same_bits(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = {
+        'augment.crop': '0.3',
+        'augment.flip': 'True',
+        'augment.noise': '0.05',
+        'mix.mixup': '0.2',
+        'loss.smoothing': '0.1',
+        'optim.schedule': 'onecycle',
+        'optim.sam': '0.02',
+        'optim.swa': '0.5',
+        'seeds': '2',
+        'data.limit': '80',
+        'checkpoint.steps': '4',
+    }
+    page = config.load(f'{ROOT}/configs/cnn_bn_dropout.py:smoke', parts)
+    run.run(page, tmp_path / 'whole')
+    save = checkpoint.Checkpoints.save
+
+    def save_and_die(self: Any, step: int, *arguments: Any) -> None:
+        save(self, step, *arguments)
+        if step == 8:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(checkpoint.Checkpoints, 'save', save_and_die)
+        run.run(page, tmp_path / 'killed')
+    run.run(page, tmp_path / 'killed')
+    assert ended(tmp_path / 'killed') == ended(tmp_path / 'whole')

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from pneumo_jax import doors
-from pneumo_jax.cli import benchmark, data
+from pneumo_jax.cli import audit, benchmark, data, sweep
 
-VERBS = (data, benchmark)
+VERBS = (data, audit, benchmark, sweep)
 
 
 def main(argv: Sequence[str]) -> None:

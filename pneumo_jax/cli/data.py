@@ -1,16 +1,20 @@
-"""python -m pneumo_jax data: what a config's data are."""
+"""python -m pneumo_jax data: what a config's data are, and what training sees of them."""
 
 import argparse
 import pathlib
 from typing import Any
 
-from pneumo_jax import doors
+import numpy as np
+
+from pneumo_jax import doors, errors
 
 EXAMPLES = """
 examples:
   python -m pneumo_jax data --config configs/cnn.py:28
+  python -m pneumo_jax data --config configs/best.py:28 --augmented --out sheet.png
   python -m pneumo_jax data --config configs/cnn.py --config.data.path=chest_xray/ --out ours.png
 """
+IMAGES, VARIANTS = 6, 8  # of the contact sheet
 
 
 def add(verbs: Any) -> None:
@@ -23,13 +27,18 @@ def add(verbs: Any) -> None:
     )
     doors.add_config(verb)
     verb.add_argument(
+        '--augmented',
+        action='store_true',
+        help='draw instead what augmentation makes of some: are they still radiographs?',
+    )
+    verb.add_argument(
         '--out', type=pathlib.Path, default=pathlib.Path('samples.png'), help='the figure to write'
     )
     verb.set_defaults(door=show, parser=verb)
 
 
 def show(arguments: argparse.Namespace, rest: list[str]) -> None:
-    """Print what a config's data are, and draw five images of every class."""
+    """Print what a config's data are, and draw images of every class, or a contact sheet."""
     config = arguments.parser.load_config(arguments, rest)
 
     from pneumo_jax import data
@@ -38,6 +47,31 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
 
     loaded = data.load(**config.data)
     print(dataset.summary(loaded))
+    if arguments.augmented:
+        show_augmented(config, loaded, arguments.out)
+        return
     train = loaded.train
     figures.samples(train.images, train.labels, loaded.classes, loaded.title, arguments.out)
     print(f'The first training images of every class: {arguments.out}')
+
+
+def show_augmented(config: Any, loaded: Any, out: pathlib.Path) -> None:
+    """Draw the first images of every class beside variants of them, as training makes them."""
+    import jax
+
+    from pneumo_jax import augment, runtime
+    from pneumo_jax.data import splits
+    from pneumo_jax.evaluation import contact_sheet
+
+    change = augment.create(**config.augment)
+    if change is None:
+        raise errors.UserError(
+            'this config augments nothing: see configs/best.py, or give --config.augment.crop=0.3.'
+        )
+    few = splits.first_of_each(loaded.train.labels, max(IMAGES, len(loaded.classes)))
+    images = loaded.train.images[few]
+    many = np.repeat(images, VARIANTS, 0).astype(np.float32) / 255
+    variants = runtime.jit(change)(runtime.key(config.seed, 'contact sheet'), many)
+    shaped = np.asarray(jax.device_get(variants)).reshape(len(images), VARIANTS, *images.shape[1:])
+    contact_sheet.draw(images, shaped, f'{loaded.title}, as {config.model.name} sees it', out)
+    print(f'Training images and what augmentation makes of them: {out}')

@@ -1,11 +1,14 @@
 """Chest radiographs, or other images, as one `Dataset`, whatever they come from."""
 
+import dataclasses
 import pathlib
 import sys
 
 from pneumo_jax import errors
 from pneumo_jax.data import medmnist
-from pneumo_jax.data.dataset import Dataset
+from pneumo_jax.data.dataset import SPLITS, Dataset
+
+VALS = ('official', 'patients')
 
 
 def check(*, name: str, size: int, path: str = '') -> None:
@@ -25,6 +28,8 @@ def load(
     val_fraction: float = 0.1,
     seed: int = 0,
     fallback: str = '',
+    groups: str = '',
+    val: str = 'official',
 ) -> Dataset:
     """A data set from a file or folder (`path`), or else by name.
 
@@ -37,20 +42,32 @@ def load(
       seed: chooses that part, and draws the synthetic images.
       fallback: 'synthetic' stands in, with a line on stderr, for a MedMNIST set that is neither
         here nor can be downloaded.
+      groups: a csv file that names the patient of every image, as `groups.read` says. Where val is
+        cut from train, it names the images as they lie after the cut.
+      val: 'official', or 'patients': a new one, of the same size, that shares no patient with train
+        (`splits.patient_disjoint`, chosen by `seed`).
 
     Raises:
       errors.UserError: where there are no data of that description, fit to train on and to score.
     """
     from pneumo_jax.data import checks, splits
 
+    if val not in VALS:
+        raise errors.unknown('data.val', val, VALS)
     try:
         if path:
-            dataset = _given(pathlib.Path(path).expanduser(), size, limit, val_fraction, seed)
+            # A folder is limited before it is decoded, unless what follows needs all its images.
+            early = 0 if groups or val != 'official' else limit
+            dataset = _given(pathlib.Path(path).expanduser(), size, early, val_fraction, seed)
         else:
             dataset = _named(name, size, seed, fallback)
     except OSError as error:
         raise errors.UserError(f'the data cannot be read: {error}') from error
     checks.check(dataset)
+    if groups:
+        dataset = _with_patients(dataset, pathlib.Path(groups).expanduser())
+    if val == 'patients':
+        dataset = splits.patient_disjoint(dataset, seed)
     return splits.limited(dataset, limit) if limit else dataset
 
 
@@ -60,6 +77,17 @@ def _given(path: pathlib.Path, size: int, limit: int, val_fraction: float, seed:
     if path.is_dir():
         return folder.load(path, size=size, limit=limit, val_fraction=val_fraction, seed=seed)
     return arrays.load(path, size=size, val_fraction=val_fraction, seed=seed)
+
+
+def _with_patients(dataset: Dataset, path: pathlib.Path) -> Dataset:
+    from pneumo_jax.data import groups
+
+    labels = {name: getattr(dataset, name).labels for name in SPLITS}
+    patients = groups.read(path, labels)
+    parts = {
+        name: dataclasses.replace(getattr(dataset, name), groups=patients[name]) for name in SPLITS
+    }
+    return dataclasses.replace(dataset, **parts)
 
 
 def _named(name: str, size: int, seed: int, fallback: str) -> Dataset:

@@ -27,10 +27,18 @@ class Preprocess:
 
     def __call__(self, images: Any) -> Any:
         """Normalise numpy or jax images; others than the stated ones raise `UserError`."""
+        return self.normalise(self.unit(images))
+
+    def unit(self, images: Any) -> Any:
+        """uint8 images as float32 from 0 to 1; others than the stated ones raise `UserError`."""
         expected = self.image_shape
         if images.shape[1:] != expected or images.dtype != 'uint8':
             raise errors.UserError(
                 f'this model takes uint8 images of shape {expected}; '
                 f'{images.dtype} images of shape {tuple(images.shape[1:])} were given.'
             )
-        return (images.astype('float32') / 255 - self.mean) / self.std
+        return images.astype('float32') / 255
+
+    def normalise(self, images: Any) -> Any:
+        """What a model is fed, from images between 0 and 1."""
+        return (images - self.mean) / self.std

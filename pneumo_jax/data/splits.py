@@ -38,10 +38,60 @@ def hold_out(
     """
     if not 0 < fraction < 1:
         raise UserError(f'data.val_fraction={fraction}: must lie between 0 and 1, as 0.1 does.')
+    group, classes = _grouped(labels, groups)
+    counts = np.bincount(classes[group])
+    return _filled(group, classes, np.maximum(1, np.round(fraction * counts)), seed)
+
+
+def patient_disjoint(dataset: Dataset, seed: int) -> Dataset:
+    """Train and val pooled and cut anew, so that they share no patient; test stays as it is.
+
+    The new val has, up to the sizes of patients, as many images of every class as the old one. It
+    is not the official split, so the data set loses its `flag`: MedMNIST's Evaluator would hold
+    the scores of the new val against the labels of its own.
+
+    Raises:
+      UserError: where the patients are not known, or are too few for every class in both.
+    """
+    train, val = dataset.train, dataset.val
+    if train.groups is None or val.groups is None:
+        raise UserError(
+            "data.val='patients' needs the patient of every image: give data.groups=FILE.csv with "
+            'the columns split, index, patient.'
+        )
+    pool = Split(
+        np.concatenate([train.images, val.images]),
+        np.concatenate([train.labels, val.labels]),
+        np.concatenate([train.groups.astype(str), val.groups.astype(str)]),
+    )
+    group, classes = _grouped(pool.labels, pool.groups)
+    room = np.bincount(val.labels, minlength=len(dataset.classes))
+    held = _filled(group, classes, room, seed)
+    if any(len(np.unique(pool.labels[part])) < len(room) for part in (held, ~held)):
+        raise UserError(
+            f"data.val='patients': {dataset.title}: a class has too few patients, or one of too "
+            'many images, to be in both train and val.'
+        )
+    title = f'{dataset.title}, patient-disjoint val'
+    return dataclasses.replace(
+        dataset, title=title, train=take(pool, ~held), val=take(pool, held), flag=None
+    )
+
+
+def _grouped(
+    labels: Int[np.ndarray, ' n'], groups: np.ndarray | None
+) -> tuple[Int[np.ndarray, ' n'], Int[np.ndarray, ' g']]:
+    """The group of every image, numbered, and the class of every group: that of its first image."""
     names = np.arange(len(labels)) if groups is None else groups
     _, first, group = np.unique(names, return_index=True, return_inverse=True)
-    sizes, classes = np.bincount(group), labels[first]
-    room = {c: max(1, round(fraction * sizes[classes == c].sum())) for c in np.unique(classes)}
+    return group, labels[first]
+
+
+def _filled(
+    group: Int[np.ndarray, ' n'], classes: Int[np.ndarray, ' g'], room: np.ndarray, seed: int
+) -> Bool[np.ndarray, ' n']:
+    """Marks the images of groups taken at random, each where its class still has room for it."""
+    sizes, room = np.bincount(group), room.copy()
     chosen = np.zeros(len(sizes), bool)
     for g in np.random.default_rng(seed).permutation(len(sizes)):
         if sizes[g] <= room[classes[g]]:

@@ -29,11 +29,11 @@ def batches(
 
 
 def logits(
-    predict: Callable[[Any, UInt8[Array, 'b h w c']], Float[Array, 'b k']],
+    predict: Callable[[Any, UInt8[Array, 'b h w c']], Float[Array, '... b k']],
     variables: Any,
     batches: Iterable[UInt8[Array, 'b h w c']],
     size: int,
-) -> Float[np.ndarray, 'n k']:
+) -> Float[np.ndarray, '... n k']:
     """Float32 logits of the first `size` images of `batches`, in their order.
 
     `predict` must return logits that every process holds whole.
@@ -43,4 +43,4 @@ def logits(
         parts.append(predict(variables, batch))
         if len(parts) > AHEAD:
             parts[-AHEAD - 1].block_until_ready()
-    return np.concatenate([np.asarray(part, np.float32) for part in parts])[:size]
+    return np.concatenate([np.asarray(part, np.float32) for part in parts], -2)[..., :size, :]

@@ -15,12 +15,14 @@ from pneumo_jax.models.convnext import ConvNeXtTiny
 from pneumo_jax.models.densenet import DenseNet121
 from pneumo_jax.models.mlp import MLP
 from pneumo_jax.models.resnet import ResNet18, ResNet50, SEResNet18, SEResNet50
+from pneumo_jax.models.resnet8 import ResNet8
 from pneumo_jax.models.vit import ViT
 
 MODELS: dict[str, type[nn.Module]] = {
     'mlp': MLP,
     'cnn': CNN,
     'cnn_bn_dropout': CNNBatchNormDropout,
+    'resnet8': ResNet8,
     'resnet18': ResNet18,
     'resnet50': ResNet50,
     'se_resnet18': SEResNet18,

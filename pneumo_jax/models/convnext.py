@@ -1,4 +1,4 @@
-"""ConvNeXt (Liu et al. 2022, arXiv:2201.03545), named as in timm, without stochastic depth."""
+"""ConvNeXt (Liu et al. 2022, arXiv:2201.03545), named as in timm."""
 
 from functools import partial
 
@@ -10,7 +10,15 @@ from jaxtyping import Float
 
 from pneumo_jax.errors import UserError
 from pneumo_jax.models import pooling
-from pneumo_jax.models.layers import Conv, Dense, Layer, layer_norm, truncated
+from pneumo_jax.models.layers import (
+    Conv,
+    Dense,
+    DropPath,
+    Layer,
+    drop_rates,
+    layer_norm,
+    truncated,
+)
 
 
 class Block(nn.Module):
@@ -19,6 +27,7 @@ class Block(nn.Module):
     conv: Layer
     norm: Layer
     dense: Layer
+    drop: Layer
 
     @nn.compact
     def __call__(self, x: Float[Array, 'b h w c']) -> Float[Array, 'b h w c']:
@@ -27,15 +36,16 @@ class Block(nn.Module):
         y = self.dense(4 * width, name='mlp_fc1')(self.norm(name='norm')(y))
         y = self.dense(width, name='mlp_fc2')(nn.gelu(y, approximate=False))
         gamma = self.param('gamma', nn.initializers.constant(1e-6), (width,))
-        return x + gamma.astype(y.dtype) * y
+        return x + self.drop()(gamma.astype(y.dtype) * y)
 
 
 class ConvNeXtTiny(nn.Module):
-    """`blocks` and channels (`dims`) per stage."""
+    """`blocks` and channels (`dims`) per stage; `drop_path` is the last block's `DropPath` rate."""
 
     num_classes: int
     blocks: tuple[int, ...] = (3, 3, 9, 3)
     dims: tuple[int, ...] = (96, 192, 384, 768)
+    drop_path: float = 0.0
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
@@ -52,6 +62,7 @@ class ConvNeXtTiny(nn.Module):
         conv = partial(Conv, use_bias=True, dtype=self.dtype, kernel_init=truncated)
         norm = layer_norm(self.dtype)
         dense = partial(Dense, dtype=self.dtype, kernel_init=truncated)
+        rates = iter(drop_rates(self.drop_path, sum(self.blocks)))
         x = image
         for stage, (depth, width) in enumerate(zip(self.blocks, self.dims, strict=True)):
             if stage == 0:
@@ -60,6 +71,7 @@ class ConvNeXtTiny(nn.Module):
                 x = norm(name=f'stages_{stage}_downsample_0')(x)
                 x = conv(width, 2, 2, name=f'stages_{stage}_downsample_1')(x)
             for i in range(depth):
-                x = Block(conv, norm, dense, name=f'stages_{stage}_blocks_{i}')(x)
+                drop = partial(DropPath, next(rates), train)
+                x = Block(conv, norm, dense, drop, name=f'stages_{stage}_blocks_{i}')(x)
         x = norm(name='head_norm')(pooling.global_avg_pool(x))
         return dense(self.num_classes, name='head_fc')(x).astype(jnp.float32)

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax.typing import Dtype, Initializer
 from jax import Array
 from jaxtyping import Float
 
+from pneumo_jax.errors import UserError
 from pneumo_jax.models import norms, ops, pooling
 
 # What torch gives a convolution or linear layer that nobody initialises otherwise.
@@ -103,3 +105,30 @@ def batch_norm(*, train: bool, dtype: Dtype, axis_name: str | None) -> Layer:
 def layer_norm(dtype: Dtype) -> Layer:
     """LayerNorm with the epsilon of ViT and ConvNeXt, which is not torch's default."""
     return partial(nn.LayerNorm, epsilon=1e-6, dtype=dtype)
+
+
+class DropPath(nn.Module):
+    """In training, zero for a share `rate` of the examples and 1 / (1 - rate) times the others.
+
+    On the branch of every residual sum it is stochastic depth (Huang et al. 2016,
+    arXiv:1603.09382). Its keys are those of dropout; with a rate of 0 it is no operation at all.
+    """
+
+    rate: float
+    train: bool
+
+    @nn.compact
+    def __call__(self, x: Float[Array, 'b ...']) -> Float[Array, 'b ...']:
+        shared = tuple(range(1, x.ndim))
+        return nn.Dropout(self.rate, shared, deterministic=not self.train)(x)
+
+
+def drop_rates(last: float, depth: int) -> list[float]:
+    """The `DropPath` rates of `depth` blocks: from 0 at the first, evenly growing to `last`."""
+    return np.linspace(0, last, depth).tolist()
+
+
+def check_odd(kernel: int) -> None:
+    """Only odd kernels keep a map's size."""
+    if kernel % 2 == 0:
+        raise UserError(f'kernel={kernel} must be odd; use {kernel - 1 or 3} or {kernel + 1}.')

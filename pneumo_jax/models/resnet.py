@@ -17,16 +17,25 @@ from pneumo_jax.models import pooling
 from pneumo_jax.models.layers import (
     Conv,
     Dense,
+    DropPath,
     Layer,
     SqueezeExcite,
     batch_norm,
+    drop_rates,
     kaiming_fan_out,
     torch_default,
 )
 
 # A block's convolutions: (kernel, multiple of the stage's width, carries the block's stride).
 Layout = tuple[tuple[int, int, bool], ...]
-BASIC: Layout = ((3, 1, True), (3, 1, False))
+
+
+def basic(kernel: int) -> Layout:
+    """Two convolutions, the first with the stride."""
+    return (kernel, 1, True), (kernel, 1, False)
+
+
+BASIC = basic(3)
 BOTTLENECK: Layout = ((1, 1, False), (3, 1, True), (1, 4, False))
 
 
@@ -36,6 +45,7 @@ class Block(nn.Module):
     layout: Layout
     width: int
     stride: int
+    drop: Layer
     excite: Layer | None
     conv: Layer
     norm: Layer
@@ -50,6 +60,7 @@ class Block(nn.Module):
             y = self.norm(name=f'bn{i}')(y)
         if self.excite:
             y = self.excite(name='se_module')(y)
+        y = self.drop()(y)
         if x.shape != y.shape:
             x = self.conv(y.shape[-1], 1, self.stride, name='downsample_0')(x)
             x = self.norm(name='downsample_1')(x)
@@ -57,7 +68,10 @@ class Block(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """`blocks` per stage; the first stage has `width` channels, each later one twice as many."""
+    """`blocks` per stage; the first stage has `width` channels, each later one twice as many.
+
+    `drop_path` is the `DropPath` rate of the last block.
+    """
 
     layout: ClassVar[Layout] = BASIC
     excite: ClassVar[bool] = False
@@ -65,6 +79,7 @@ class ResNet18(nn.Module):
     num_classes: int
     blocks: tuple[int, ...] = (2, 2, 2, 2)
     width: int = 64
+    drop_path: float = 0.0
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
@@ -76,10 +91,12 @@ class ResNet18(nn.Module):
         block = partial(Block, self.layout, excite=excite, conv=conv, norm=norm)
         x = conv(self.width, 7, 2, 3, name='conv1')(image)
         x = nn.relu(pooling.max_pool(norm(name='bn1')(x), 3, stride=2, padding=1))
+        rates = iter(drop_rates(self.drop_path, sum(self.blocks)))
         for stage, depth in enumerate(self.blocks):
             for i in range(depth):
                 stride = 2 if stage and not i else 1
-                x = block(self.width << stage, stride, name=f'layer{stage + 1}_{i}')(x)
+                drop = partial(DropPath, next(rates), train)
+                x = block(self.width << stage, stride, drop, name=f'layer{stage + 1}_{i}')(x)
         head = Dense(self.num_classes, dtype=self.dtype, kernel_init=torch_default, name='fc')
         return head(pooling.global_avg_pool(x)).astype(jnp.float32)
 

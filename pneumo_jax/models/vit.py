@@ -9,7 +9,15 @@ from jax import Array
 from jaxtyping import Float
 
 from pneumo_jax import errors
-from pneumo_jax.models.layers import Conv, Dense, Layer, layer_norm, truncated
+from pneumo_jax.models.layers import (
+    Conv,
+    Dense,
+    DropPath,
+    Layer,
+    drop_rates,
+    layer_norm,
+    truncated,
+)
 
 Heads = Float[Array, 'b h t d']
 
@@ -47,14 +55,16 @@ class Block(nn.Module):
     dense: Layer
     norm: Layer
     drop: Layer
+    drop_path: Layer
 
     @nn.compact
     def __call__(self, x: Float[Array, 'b t d']) -> Float[Array, 'b t d']:
         y = Attention(self.heads, self.dense, name='attn')(self.norm(name='norm1')(x))
-        x = x + self.drop()(y)
+        x = x + self.drop_path()(self.drop()(y))
         y = self.dense(4 * x.shape[-1], name='mlp_fc1')(self.norm(name='norm2')(x))
         y = self.drop()(nn.gelu(y, approximate=False))
-        return x + self.drop()(self.dense(x.shape[-1], name='mlp_fc2')(y))
+        y = self.drop()(self.dense(x.shape[-1], name='mlp_fc2')(y))
+        return x + self.drop_path()(y)
 
 
 class ViT(nn.Module):
@@ -62,7 +72,8 @@ class ViT(nn.Module):
 
     Images are zero-padded at the bottom and right to whole patches, as timm's dynamic_img_pad
     does. The position embeddings belong to the grid of the image the model is initialised with.
-    `dropout` acts on the embeddings and after attention and both layers of each MLP.
+    `dropout` acts on the embeddings and after attention and both layers of each MLP;
+    `drop_path` is the `DropPath` rate of the last block's two sums.
     """
 
     num_classes: int
@@ -72,6 +83,7 @@ class ViT(nn.Module):
     depth: int = 0
     heads: int = 0
     dropout: float = 0.0
+    drop_path: float = 0.0
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
@@ -99,8 +111,9 @@ class ViT(nn.Module):
         drop = partial(nn.Dropout, self.dropout, deterministic=not train)
         x = self.embed(image, width)
         x = drop()(x)
-        for i in range(depth):
-            x = Block(heads, dense, norm, drop, name=f'blocks_{i}')(x)
+        for i, rate in enumerate(drop_rates(self.drop_path, depth)):
+            drop_path = partial(DropPath, rate, train)
+            x = Block(heads, dense, norm, drop, drop_path, name=f'blocks_{i}')(x)
         x = norm(name='norm')(x)[:, 0]
         return dense(self.num_classes, name='head')(x).astype(jnp.float32)
 

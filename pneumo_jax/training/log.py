@@ -4,9 +4,12 @@ import functools
 import json
 import os
 import pathlib
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from pneumo_jax import errors, files
 
@@ -29,7 +32,8 @@ class Meter:
     def add(self, step: int, count: int, metrics: Any) -> None:
         """Take the metrics of `count` steps, the last of them `step` (from 1).
 
-        Each is an array of at least `count` values, which may still be under way.
+        Each is an array of at least `count` values, or rows of a value for every seed, whose mean
+        counts, and may still be under way.
         """
         self.flush()
         self._pending = (step, count, metrics)
@@ -39,9 +43,7 @@ class Meter:
         if self._pending is None:
             return
         (step, count, metrics), self._pending = self._pending, None
-        values = {
-            name: np.ravel(np.asarray(value, np.float64))[:count] for name, value in metrics.items()
-        }
+        values = {name: _rows(value)[:count].mean(1) for name, value in metrics.items()}
         finite = np.isfinite(list(values.values())).all(0)
         if not finite.all():
             first = step - count + 1 + int(finite.argmin())
@@ -68,6 +70,12 @@ class Meter:
         meter = cls()
         meter.sums, meter.steps = dict(state['sums']), int(state['steps'])
         return meter
+
+
+def _rows(value: Any) -> Float[np.ndarray, 'k s']:
+    """A row a step, with one value or one for each seed."""
+    array = np.atleast_1d(np.asarray(value, np.float64))
+    return array.reshape(len(array), -1)
 
 
 def not_finite(what: str) -> errors.UserError:
@@ -135,15 +143,22 @@ def row(
     epoch: int,
     step: int,
     train: dict[str, float],
-    val: dict[str, float],
+    val: Sequence[dict[str, float]],
     images_per_second: float,
 ) -> Row:
-    """One epoch as it is logged: train means, every val metric, speed."""
+    """One epoch as it is logged: train means, every val metric, speed.
+
+    `val` holds the metrics of every seed; of several the row has means, and the values beside them.
+    """
+    names = [name for name in val[0] if name != 'n']
+    values = {f'val_{name}': [one[name] for one in val] for name in names}
+    each = {f'{name}_of_seeds': many for name, many in values.items()} if len(val) > 1 else {}
     return {
         'epoch': epoch,
         'step': step,
         **{f'train_{name}': value for name, value in train.items()},
-        **{f'val_{name}': value for name, value in val.items() if name != 'n'},
+        **{name: statistics.fmean(many) for name, many in values.items()},
+        **each,
         'images_per_second': images_per_second,
     }
 

@@ -18,7 +18,7 @@ from pneumo_jax import errors, runtime
 from pneumo_jax.data.dataset import Split
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.evaluation import metrics
-from pneumo_jax.training import interrupt, log, optim, steps
+from pneumo_jax.training import build, interrupt, log, steps
 from pneumo_jax.training.checkpoint import Checkpoints
 from pneumo_jax.training.plan import Plan
 from pneumo_jax.training.programs import Programs
@@ -42,17 +42,18 @@ def fit(
     """Train as `config` says, on every device, and return what is to be scored and the scorer.
 
     What `folder` holds of an earlier, stopped run is resumed, to the same bits. `meta` goes into
-    every checkpoint, `prefix` before every line.
+    every checkpoint, `prefix` before every line. Where `config.seeds` is above 1, variables and
+    logits have a leading axis for the models.
 
     Raises:
         UserError: a batch that cannot be, diverged training, or nothing but damaged checkpoints.
         Stopped: Ctrl-C or SIGTERM came; the state is saved.
     """
-    plan = plan_of(config, len(train))
-    programs = _programs(config, model, preprocess, plan, train, val)
+    plan = build.plan_of(config, len(train))
+    programs = build.programs(config, model, preprocess, plan, train, val)
     checkpoints = Checkpoints(folder / 'checkpoints', config.checkpoint.best, say)
     with checkpoints, interrupt.StopRequest() as stop:
-        state, meter, step = _begin(checkpoints, programs, config.seed, meta)
+        state, meter, step = _begin(checkpoints, programs, meta)
         if step:
             say(f'{prefix}resuming after step {step} of {plan.total}')
 
@@ -81,57 +82,20 @@ def fit(
                 say(log.line(row, plan.epochs, prefix))
                 writer.write(row)
                 meter = log.Meter()
-                save(scores)
+                save({name: row[f'val_{name}'] for name in scores[0] if name != 'n'})
         if config.weights == 'best':
             state, _, step = checkpoints.restore_best(programs.like, programs.everywhere)
             say(f'{prefix}scoring step {step}, the best by val {config.checkpoint.best}')
         return state.scored, programs.logits
 
 
-def plan_of(config: ConfigDict, size: int) -> Plan:
-    """How long `config` trains on `size` images; a batch that cannot be is a `UserError`."""
-    runtime.check_batch_size('batch_size', config.batch_size, runtime.mesh().size)
-    return Plan.of(size, config.batch_size, config.epochs, config.steps)
-
-
-def _programs(
-    config: ConfigDict,
-    model: nn.Module,
-    preprocess: Preprocess,
-    plan: Plan,
-    train: Split,
-    val: Split,
-) -> Programs:
-    tx = optim.create(
-        name=config.optim.name,
-        lr=config.optim.lr,
-        schedule=config.optim.schedule,
-        warmup_steps=plan.steps_in(config.optim.warmup_epochs),
-        total_steps=plan.total,
-        weight_decay=config.optim.weight_decay,
-        clip_norm=config.optim.clip_norm,
-    )
-    return Programs(
-        model,
-        tx,
-        preprocess,
-        plan,
-        train=train,
-        val=val,
-        mesh=runtime.mesh(),
-        seed=config.seed,
-        ema=config.optim.ema,
-        eval_batch_size=config.eval_batch_size,
-    )
-
-
 def _begin(
-    checkpoints: Checkpoints, programs: Programs, seed: int, meta: dict[str, Any]
+    checkpoints: Checkpoints, programs: Programs, meta: dict[str, Any]
 ) -> tuple[steps.TrainState, log.Meter, int]:
     """(state, meter, steps done) of the latest checkpoint, or of a new run."""
     restored = checkpoints.restore_latest(programs.like, programs.everywhere)
     if restored is None:
-        return programs.init(runtime.key(seed, 'init')), log.Meter(), 0
+        return programs.init(), log.Meter(), 0
     state, kept, step = restored
     for name, value in meta.items():
         if kept[name] != value:
@@ -142,10 +106,12 @@ def _begin(
     return state, log.Meter.of(kept['meter']), step
 
 
-def _validate(logits: Any, val: Split, step: int) -> metrics.Scores:
+def _validate(logits: Any, val: Split, step: int) -> list[metrics.Scores]:
+    """The scores of every seed's model."""
     if not np.isfinite(logits).all():
         raise log.not_finite(f'an output for the validation images after step {step}')
-    return metrics.classification(logits, val.labels)
+    each = logits.reshape(-1, *logits.shape[-2:])
+    return [metrics.classification(one, val.labels) for one in each]
 
 
 def _bar(plan: Plan, step: int) -> Any:

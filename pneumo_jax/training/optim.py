@@ -1,5 +1,7 @@
 """The optimiser: one visible chain."""
 
+import re
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,8 +22,19 @@ DECAYED = {
 
 DIRECTIONS = {
     'adam': optax.scale_by_adam,
-    'sgd': lambda: optax.trace(decay=0.9, nesterov=True),
+    'sgd': partial(optax.trace, decay=0.9, nesterov=True),
+    'lamb': partial(optax.scale_by_adam, eps=1e-6),  # You et al. 2020 (arXiv:1904.00962)
+    'lion': optax.scale_by_lion,  # Chen et al. 2023 (arXiv:2302.06675)
 }
+
+# By the first part of a leaf's path, from the stem to the head; a number counts within its row.
+LAYERS = (
+    r'patch_embed_proj|cls_token|pos_embed|stem_[01]|features_(?:conv|norm)0',
+    r'(?:conv|bn)(\d+)',
+    r'(?:layer|blocks_|stages_|features_(?:denseblock|transition))(\d+).*',
+    r'fc(\d+)',
+    r'norm|head|head_norm|head_fc|fc|features_norm5|classifier',
+)
 
 
 def create(
@@ -33,12 +46,19 @@ def create(
     total_steps: int,
     weight_decay: float,
     clip_norm: float,
+    layer_decay: float = 1.0,
 ) -> optax.GradientTransformation:
-    """Clip, direction, decoupled weight decay, learning rate; what is 0 is left out."""
+    """Clip, direction, decoupled weight decay, learning rate; what is off is left out.
+
+    LAMB then scales a leaf's change to the leaf's own norm, and `layer_decay` below 1 makes it
+    smaller the further from the head the leaf is.
+    """
     return optax.chain(
         clip(clip_norm) if clip_norm else optax.identity(),
         DIRECTIONS[name](),
         optax.add_decayed_weights(weight_decay, decay_mask) if weight_decay else optax.identity(),
+        optax.scale_by_trust_ratio() if name == 'lamb' else optax.identity(),
+        scale_by_layer(layer_decay) if layer_decay != 1 else optax.identity(),
         optax.scale_by_learning_rate(learning_rate(lr, schedule, warmup_steps, total_steps)),
     )
 
@@ -66,7 +86,12 @@ def clip(limit: float) -> optax.GradientTransformation:
 def learning_rate(
     peak: float, schedule: str, warmup_steps: int, total_steps: int
 ) -> optax.Schedule:
-    """Linear warm-up from zero, then constant, or half a cosine to zero at `total_steps`."""
+    """Linear warm-up from zero, then constant, or half a cosine to zero at `total_steps`.
+
+    'onecycle' has a warm-up of its own, by default a quarter of the steps.
+    """
+    if schedule == 'onecycle':
+        return onecycle(peak, warmup_steps or total_steps // 4, total_steps)
     after = {
         'constant': optax.constant_schedule(peak),
         'cosine': optax.cosine_decay_schedule(peak, max(1, total_steps - warmup_steps)),
@@ -75,6 +100,59 @@ def learning_rate(
         return after
     warmup = optax.linear_schedule(0.0, peak, warmup_steps)
     return optax.join_schedules([warmup, after], [warmup_steps])
+
+
+def onecycle(peak: float, warmup_steps: int, total_steps: int) -> optax.Schedule:
+    """Half a cosine from peak / 25 up, and one down to peak / 250,000 at `total_steps`.
+
+    Smith & Topin 2018 (arXiv:1708.07120) with the constants of torch's OneCycleLR, which has both
+    turning points one step earlier. Momentum is not cycled.
+    """
+    down = optax.cosine_decay_schedule(peak, max(1, total_steps - warmup_steps), 1 / 25e4)
+    if not warmup_steps:
+        return down
+    up = optax.cosine_decay_schedule(peak / 25, warmup_steps, 25)
+    return optax.join_schedules([up, down], [warmup_steps])
+
+
+def scale_by_layer(decay: float) -> optax.GradientTransformation:
+    """Times `decay` for every layer between a leaf and the head (BEiT: Bao et al. 2022)."""
+
+    def update(updates: Any, params: Any = None) -> Any:
+        numbers = layers(updates)
+        head = max(jax.tree.leaves(numbers))
+        return jax.tree.map(lambda leaf, n: leaf * decay ** (head - n), updates, numbers)
+
+    return optax.stateless(update)
+
+
+def layers(params: Any) -> Any:
+    """A tree of layer numbers: 0 for the stem, then one more per block or stage, and the head.
+
+    Layers are the blocks of a ViT, the stages of other nets, the single layers of plain ones. A
+    name that `LAYERS` lacks is a KeyError.
+    """
+    places = {name: _place(name) for name in params}
+    order = sorted(set(places.values()))
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: order.index(places[path[0].key]), params
+    )
+
+
+def _place(name: str) -> tuple[int, int]:
+    for row, pattern in enumerate(LAYERS):
+        if match := re.fullmatch(pattern, name):
+            return row, int(match[1]) if match.re.groups else 0
+    raise KeyError(name)
+
+
+def ascent(params: Any, grads: Any, rho: float) -> Any:
+    """The weights `rho` up the gradient, where SAM takes its gradient (Foret et al. 2021).
+
+    arXiv:2010.01412; the norm is over all leaves, and no gradient at all moves nothing.
+    """
+    scale = rho / jnp.maximum(global_norm(grads), 1e-12)
+    return jax.tree.map(lambda leaf, slope: leaf + scale * slope, params, grads)
 
 
 def decay_mask(params: Any) -> Any:

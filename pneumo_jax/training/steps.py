@@ -15,12 +15,17 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from pneumo_jax.training import optim
+from pneumo_jax.data.preprocess import Preprocess
+from pneumo_jax.training import averaging, optim
 
 Batch = dict[str, Any]  # 'image': UInt8[b h w c], 'label': Int[b]
 Metrics = dict[str, Float[Array, '']]
 Variables = dict[str, Any]
-Loss = Callable[[Float[Array, 'b k'], Int[Array, ' b']], Float[Array, ' b']]
+Images = Float[Array, 'b h w c']  # between 0 and 1
+Loss = Callable[[Float[Array, 'b k'], Float[Array, 'b k']], Float[Array, ' b']]
+Augment = Callable[[Key[Array, ''], Images], Images]
+Mix = Callable[[Key[Array, ''], Images, Float[Array, 'b k']], tuple[Images, Float[Array, 'b k']]]
+Views = Callable[[Images], Float[Array, 'v b h w c']]
 
 
 @struct.dataclass
@@ -70,27 +75,48 @@ def make_init(
 def make_train_step(
     model: nn.Module,
     tx: optax.GradientTransformation,
-    preprocess: Callable[[UInt8[Array, 'b h w c']], Float[Array, 'b h w c']],
+    preprocess: Preprocess,
     *,
-    loss: Loss = optax.softmax_cross_entropy_with_integer_labels,
-    ema_decay: float = 0.0,
+    loss: Loss = optax.softmax_cross_entropy,
+    augment: Augment | None = None,
+    mix: Mix | None = None,
+    sam: float = 0.0,
+    ema: float = 0.0,
+    swa_from: int = 0,
     axis_name: str | None = None,
 ) -> Callable[[TrainState, Batch, Key[Array, '']], tuple[TrainState, Metrics]]:
     """`step(state, batch, key) -> (state, metrics)`; metrics are means over the global batch.
 
-    `key` is the same at every step: the step folds its own number in. Under `pmap` and `shard_map`
-    the batch is the device's part, `axis_name` the mapped axis, and the model needs the same one.
+    `key` is the same at every step: the step folds its own number in. Images are augmented, then
+    mixed with their targets. `sam` is the radius of sharpness-aware minimisation (Foret et al.
+    2021, arXiv:2010.01412); `ema` and `swa_from` say how weights are averaged (`averaging.kept`).
+    Under `pmap` and `shard_map` the batch is the device's part, `axis_name` the mapped axis, and
+    the model needs the same one.
     """
 
-    def loss_fn(params: Any, batch_stats: Any, batch: Batch, key: Key[Array, '']) -> Any:
+    def inputs(batch: Batch, key: Key[Array, '']) -> tuple[Images, Float[Array, 'b k']]:
+        images = preprocess.unit(batch['image'])
+        targets = jax.nn.one_hot(batch['label'], model.num_classes)
+        if augment:
+            images = augment(jax.random.fold_in(key, 1), images)
+        if mix:
+            images, targets = mix(jax.random.fold_in(key, 2), images, targets)
+        return preprocess.normalise(images), targets
+
+    def loss_fn(params: Any, state: TrainState, data: Any, key: Key[Array, '']) -> Any:
         logits, updates = model.apply(
-            {'params': params, 'batch_stats': batch_stats},
-            preprocess(batch['image']),
+            {'params': params, 'batch_stats': state.batch_stats},
+            data[0],
             train=True,
             mutable=['batch_stats'],
             rngs={'dropout': key},
         )
-        return loss(logits, batch['label']).mean(), (logits, updates.get('batch_stats', {}))
+        return loss(logits, data[1]).mean(), (logits, updates.get('batch_stats', {}))
+
+    gradient = jax.value_and_grad(loss_fn, has_aux=True)
+
+    def mean(tree: Any) -> Any:
+        return lax.pmean(tree, axis_name) if axis_name else tree
 
     def step(state: TrainState, batch: Batch, key: Key[Array, '']) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(key, state.step)
@@ -100,81 +126,87 @@ def make_train_step(
             # Without this the gradient of replicated parameters is summed over the devices before
             # the mean below, and training goes on silently with N times the gradient.
             params = lax.pcast(params, axis_name, to='varying')
-        (value, (logits, batch_stats)), grads = jax.value_and_grad(loss_fn, has_aux=True)(
-            params, state.batch_stats, batch, key
-        )
+        data = inputs(batch, key)
+        (value, (logits, batch_stats)), grads = gradient(params, state, data, key)
+        if sam:
+            top = optim.ascent(params, mean(grads), sam)
+            grads = gradient(top, state, data, key)[1]
         accuracy = jnp.mean(jnp.argmax(logits, -1) == batch['label'])
-        metrics = {'loss': value, 'accuracy': accuracy}
-        if axis_name:
-            grads, metrics = lax.pmean((grads, metrics), axis_name)
+        grads, metrics = mean((grads, {'loss': value, 'accuracy': accuracy}))
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics['grad_norm'] = optim.global_norm(grads)
         new = {'params': params, 'batch_stats': batch_stats}
-        return TrainState(
-            step=state.step + 1,
-            opt_state=opt_state,
-            ema=None if state.ema is None else average(state.ema, new, state.step, ema_decay),
-            **new,
-        ), metrics
+        average = state.ema
+        if average is not None:
+            kept = averaging.kept(state.step, ema=ema, swa_from=swa_from)
+            average = jax.tree.map(lambda old, now: old * kept + now * (1 - kept), average, new)
+        return TrainState(step=state.step + 1, opt_state=opt_state, ema=average, **new), metrics
 
     return step
 
 
 def make_train_steps(
-    step: Callable[[TrainState, Batch, Key[Array, '']], tuple[TrainState, Metrics]], *, loop: bool
-) -> Callable[..., tuple[TrainState, dict[str, Float[Array, ' k']]]]:
+    step: Callable[[TrainState, Batch, Key[Array, '']], tuple[TrainState, Metrics]],
+    *,
+    loop: bool,
+    seeds: bool = False,
+) -> Callable[..., tuple[TrainState, dict[str, Float[Array, 'k ...']]]]:
     """`many(state, data, indices, n, key) -> (state, metrics)`: the first `n` of `k` steps.
 
     `data` is a whole split, and step i learns from its rows `indices[i]`, of shape [k, b]. Metrics
     have shape [k], and are 0 from step n on. One program serves every n; without `loop` it is a
-    program of one step, where k and n are 1.
+    program of one step, where k and n are 1. With `seeds` state and key have a leading axis, one
+    for each model, indices have shape [k, seeds, b] and metrics [k, seeds].
     """
 
+    def on_rows(state: TrainState, data: Batch, indices: Int[Array, ' b'], key: Any) -> Any:
+        return step(state, jax.tree.map(lambda array: array[indices], data), key)
+
+    single = jax.vmap(on_rows, in_axes=(0, None, 0, 0)) if seeds else on_rows
+
     def one(
-        state: TrainState, data: Batch, indices: Int[Array, '1 b'], n: Any, key: Key[Array, '']
+        state: TrainState, data: Batch, indices: Int[Array, '1 ... b'], n: Any, key: Any
     ) -> Any:
-        state, metrics = step(state, _rows(data, indices[0]), key)
+        state, metrics = single(state, data, indices[0], key)
         return state, jax.tree.map(lambda value: value[None], metrics)
 
     def many(
-        state: TrainState, data: Batch, indices: Int[Array, 'k b'], n: Any, key: Key[Array, '']
+        state: TrainState, data: Batch, indices: Int[Array, 'k ... b'], n: Any, key: Any
     ) -> Any:
-        traced = jax.jit(step)  # once, for its shapes and for the loop
+        traced = jax.jit(single)  # once, for its shapes and for the loop
 
         def body(i: Int[Array, ''], carried: Any) -> Any:
             state, metrics = carried
-            state, new = traced(state, _rows(data, indices[i]), key)
+            state, new = traced(state, data, indices[i], key)
             return state, jax.tree.map(lambda row, value: row.at[i].set(value), metrics, new)
 
-        _, shapes = jax.eval_shape(traced, state, _rows(data, indices[0]), key)
-        blank = jax.tree.map(lambda leaf: jnp.zeros(len(indices), leaf.dtype), shapes)
+        _, shapes = jax.eval_shape(traced, state, data, indices[0], key)
+        blank = jax.tree.map(
+            lambda leaf: jnp.zeros((len(indices), *leaf.shape), leaf.dtype), shapes
+        )
         return lax.fori_loop(0, n, body, (state, blank))
 
     return many if loop else one
 
 
-def _rows(data: Batch, indices: Int[Array, ' b']) -> Batch:
-    return jax.tree.map(lambda array: array[indices], data)
-
-
-def average(ema: Variables, new: Variables, step: Int[Array, ''], decay: float) -> Variables:
-    """One step of an exponential moving average, of weights and BatchNorm statistics alike.
-
-    The decay grows as (1 + step) / (10 + step) up to `decay`, so that the first, random weights
-    are forgotten early (TensorFlow's `ExponentialMovingAverage` with `num_updates`).
-    """
-    kept = jnp.minimum(decay, (1 + step) / (10 + step))
-    return jax.tree.map(lambda old, now: old * kept + now * (1 - kept), ema, new)
-
-
 def make_predict(
-    model: nn.Module, preprocess: Callable[[UInt8[Array, 'b h w c']], Float[Array, 'b h w c']]
+    model: nn.Module, preprocess: Preprocess, views: Views | None = None
 ) -> Callable[[Variables, UInt8[Array, 'b h w c']], Float[Array, 'b k']]:
-    """`predict(variables, images) -> logits`, with running statistics and without dropout."""
+    """`predict(variables, images) -> logits`, with running statistics and without dropout.
+
+    With `views` they are the logarithms of the views' mean probabilities.
+    """
+
+    def logits(variables: Variables, images: Images) -> Float[Array, 'b k']:
+        found: Any = model.apply(variables, preprocess.normalise(images), train=False)
+        return found
 
     def predict(variables: Variables, images: UInt8[Array, 'b h w c']) -> Float[Array, 'b k']:
-        logits: Any = model.apply(variables, preprocess(images), train=False)
-        return logits
+        unit = preprocess.unit(images)
+        if views is None:
+            return logits(variables, unit)
+        seen = jnp.stack([jax.nn.log_softmax(logits(variables, view)) for view in views(unit)])
+        return jax.nn.logsumexp(seen, 0) - jnp.log(len(seen))
 
     return predict

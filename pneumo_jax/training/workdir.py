@@ -1,6 +1,7 @@
 """The run folder: whose it is, and whether this run may go on in it."""
 
 import contextlib
+import datetime
 import fcntl
 import json
 import os
@@ -16,6 +17,7 @@ from pneumo_jax import errors, files
 RUN = 'run.json'
 RESULTS = 'results.json'
 REPORT = 'report.txt'
+SCORED = 'scored.jsonl'
 
 
 def check(folder: pathlib.Path, config: ConfigDict) -> None:
@@ -76,6 +78,23 @@ def read(folder: pathlib.Path) -> dict[str, Any] | None:
         raise errors.UserError(
             f'{path} cannot be read ({error}); remove the run folder to train anew.'
         ) from error
+
+
+def record_scoring(folder: pathlib.Path, split: str) -> None:
+    """Note, before it happens, that a split is scored: who looks at test often, chooses by it."""
+    row = {
+        'split': split,
+        'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+    }
+    with (folder / SCORED).open('a', encoding='utf-8') as file:
+        file.write(json.dumps(row) + '\n')
+
+
+def times_scored(folder: pathlib.Path, split: str) -> int:
+    """How often `record_scoring` noted the split."""
+    path = folder / SCORED
+    lines = path.read_text(encoding='utf-8').splitlines() if path.exists() else []
+    return sum(json.loads(line)['split'] == split for line in lines)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pneumo_jax import config, errors
+from pneumo_jax import errors, fields
 from pneumo_jax.benchmark import cases
 
 
@@ -31,7 +31,7 @@ def test_peers_and_seeds_stand_beside_one_device_of_one_process() -> None:
 def test_a_case_has_the_whole_model_of_its_page() -> None:
     ((case,),) = cases.groups(['vit'], [28], [8], ['bfloat16'])
     assert case.model == json.loads(json.dumps(case.model))
-    assert case.model.keys() == {'name', 'dtype', *config.MODELS['vit']}
+    assert case.model.keys() == {'name', 'dtype', *fields.MODELS['vit']}
     assert (case.model['width'], case.model['dtype']) == (128, 'bfloat16')  # of the 28 px form
 
 

@@ -90,3 +90,44 @@ def test_limited_keeps_images_labels_and_groups_together() -> None:
     assert few.train.labels.tolist() == [0, 1]
     assert few.train.groups is not None and few.train.groups.tolist() == ['a', 'd']
     assert few.val.groups is None and len(few.val) == 2
+
+
+def of_patients(labels: list[int], patients: list[int], first: int) -> Split:
+    """Images whose pixel is their number from `first` on."""
+    pixels = np.arange(first, first + len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1)
+    return Split(pixels, np.array(labels, np.int32), np.array(patients))
+
+
+def test_patient_disjoint_keeps_size_and_balance_and_test() -> None:
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, 60, 150).tolist()
+    labels = [patient % 3 // 2 for patient in ids]
+    train, val = of_patients(labels[:110], ids[:110], 0), of_patients(labels[110:], ids[110:], 110)
+    old = Dataset('t', ('0', '1'), train, val, val, flag='set')
+    new = splits.patient_disjoint(old, seed=0)
+    assert set(ids[:110]) & set(ids[110:])
+    assert new.train.groups is not None and new.val.groups is not None
+    assert not set(new.train.groups.tolist()) & set(new.val.groups.tolist())
+    assert abs(np.bincount(new.val.labels) - np.bincount(val.labels)).max() <= 1
+    assert new.test is old.test and new.flag is None and new.title == 't, patient-disjoint val'
+    pixels = np.concatenate([new.train.images, new.val.images]).ravel()
+    assert np.array_equal(np.sort(pixels), np.arange(150))
+    for split in (new.train, new.val):  # labels and patients went with their images
+        numbers = split.images.ravel()
+        assert split.labels.tolist() == [labels[n] for n in numbers]
+        assert split.groups is not None
+        assert split.groups.tolist() == [str(ids[n]) for n in numbers]
+
+
+def test_patient_disjoint_depends_on_the_seed_alone() -> None:
+    train = of_patients([0, 1] * 30, list(range(60)), 0)
+    old = Dataset('t', ('0', '1'), train, of_patients([0, 1] * 5, list(range(10)), 60), train)
+    first, again, other = (splits.patient_disjoint(old, seed).digest for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_patient_disjoint_needs_patients() -> None:
+    known = of_patients([0, 1], [0, 1], 0)
+    unknown = Split(known.images, known.labels)
+    with pytest.raises(UserError, match='needs the patient of every image'):
+        splits.patient_disjoint(Dataset('t', ('0', '1'), known, unknown, known), seed=0)

@@ -168,7 +168,7 @@ def test_a_medmnist_file_is_read(peers: types.ModuleType, real_data: pathlib.Pat
 
 
 def test_every_model_is_in_the_table() -> None:
-    assert set(COUNTS) == set(models.MODELS)
+    assert set(COUNTS) == set(models.MODELS) - {'resnet8'}, 'which no one else has'
 
 
 @pytest.mark.parametrize('name', COUNTS)

@@ -22,6 +22,8 @@ COUNTS = [
     ('mlp', {}, 1, 2, 6_422_914),
     ('cnn', {}, 1, 2, 12_850_242),
     ('cnn_bn_dropout', {}, 1, 2, 51_400_002 - 96),
+    # By hand: stem 9 * 32, blocks 57,344 + 229,376 + 917,504, BatchNorm 2,752, head 257 * 2.
+    ('resnet8', {}, 1, 2, 1_207_778),
     ('resnet18', {}, 3, 1000, 11_689_512),
     ('resnet18', {}, 1, 2, 11_171_266),
     ('resnet50', {}, 3, 1000, 25_557_032),
@@ -40,6 +42,7 @@ SMALL: dict[str, Fields] = {
     'mlp': {'hidden': 8},
     'cnn': {'features': (4, 8), 'kernel': 5, 'hidden': 8},
     'cnn_bn_dropout': {'features': (4, 8), 'hidden': 8},
+    'resnet8': {'widths': (8, 8), 'stem': 4, 'kernel': 5, 'excite': True, 'drop_path': 0.3},
     'resnet18': {'blocks': (1,), 'width': 8},
     'resnet50': {'blocks': (1,), 'width': 8},
     'se_resnet18': {'blocks': (1, 1), 'width': 8},
@@ -48,8 +51,9 @@ SMALL: dict[str, Fields] = {
     'convnext_tiny': {'blocks': (1, 1), 'dims': (8, 16)},
     'vit': {'width': 12, 'depth': 1, 'heads': 3, 'dropout': 0.2},
 }
-NORMED = ['cnn_bn_dropout', 'resnet18', 'resnet50', 'se_resnet18', 'se_resnet50', 'densenet121']
-DROPPING = ['cnn_bn_dropout', 'vit']
+RESNETS = ['resnet8', 'resnet18', 'resnet50', 'se_resnet18', 'se_resnet50']
+NORMED = ['cnn_bn_dropout', *RESNETS, 'densenet121']
+DROPPING = ['cnn_bn_dropout', 'resnet8', 'vit']
 
 
 def shapes(model: nn.Module, *shape: int) -> tuple[Any, Any]:
@@ -149,7 +153,7 @@ def test_dropout_acts_in_training_only(case: Case) -> None:
 @pytest.mark.parametrize(
     ('name', 'fields', 'words'),
     [
-        ('resnet81', {}, ["unknown model 'resnet81'", "'resnet18'"]),
+        ('resnt18', {}, ["unknown model 'resnt18'", "'resnet18'"]),
         ('vit', {'variant': 'ti'}, ["unknown ViT variant 'ti'", 'Ti, S, B']),
         ('vit', {'width': 100}, ['width=100', 'heads=3', 'width=99']),
         ('mlp', {'hiden': 3}, ["'hiden'", "did you mean 'hidden'?"]),
@@ -157,6 +161,7 @@ def test_dropout_acts_in_training_only(case: Case) -> None:
         ('mlp', {'dtype': 'float16'}, ["unknown dtype 'float16'", 'bfloat16']),
         ('cnn', {'kernel': 4}, ['kernel=4', '3 or 5']),
         ('cnn_bn_dropout', {'kernel': 2}, ['kernel=2', '1 or 3']),
+        ('resnet8', {'kernel': 4}, ['kernel=4', '3 or 5']),
         ('convnext_tiny', {'blocks': (1, 1)}, ['blocks=(1, 1)', 'same length']),
     ],
 )

@@ -14,7 +14,7 @@ SCORES = {'loss': 0.25, 'accuracy': 0.5, 'auroc': 0.75, 'n': 4}
 
 
 def row(epoch: int) -> log.Row:
-    return log.row(epoch, 10 * epoch, {'loss': 0.5, 'accuracy': 0.9}, SCORES, 123.4)
+    return log.row(epoch, 10 * epoch, {'loss': 0.5, 'accuracy': 0.9}, [SCORES], 123.4)
 
 
 def test_the_line_is_the_notebooks() -> None:
@@ -22,6 +22,16 @@ def test_the_line_is_the_notebooks() -> None:
         'Epoch 3/10, Train Loss: 0.5000, Train Acc: 0.9000, Val Loss: 0.2500, Val Acc: 0.5000, '
         'Val AUROC: 0.7500, 123 images/s'
     )
+
+
+def test_several_seeds_have_their_mean_and_each() -> None:
+    found = log.row(1, 10, {'loss': 0.5}, [SCORES, {**SCORES, 'auroc': 0.25}], 1.0)
+    assert found['val_auroc'] == 0.5
+    assert found['val_auroc_of_seeds'] == [0.75, 0.25]
+    assert json.loads(json.dumps(found)) == found
+    meter = log.Meter()
+    meter.add(2, 2, {'loss': np.array([[1.0, 3.0], [5.0, 7.0], [np.nan, np.nan]])})
+    assert meter.means() == {'loss': 4.0}
 
 
 def test_means_are_over_the_epoch_and_survive_a_checkpoint() -> None:

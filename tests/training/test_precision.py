@@ -17,6 +17,7 @@ SMALL: dict[str, dict[str, Any]] = {
     'mlp': {'hidden': 8},
     'cnn': {'features': (4,), 'hidden': 8},
     'cnn_bn_dropout': {'features': (4,), 'hidden': 8},
+    'resnet8': {'widths': (8, 8), 'stem': 8},
     'resnet18': {'blocks': (1, 1, 1, 1), 'width': 8},
     'resnet50': {'blocks': (1, 1, 1, 1), 'width': 8},
     'se_resnet18': {'blocks': (1, 1, 1, 1), 'width': 8},

@@ -1,5 +1,6 @@
 """Steps, however they are fed."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -20,9 +21,13 @@ TRAIN, VAL = (
     for n in (40, 10)
 )
 TOTAL = 10
+# A dropout-free net, but augmentation must draw the same numbers for a seed, alone or among others.
+RECIPE = programs.Recipe(
+    ema=0.9, augment=lambda key, x: x * jax.random.uniform(key, (len(x), 1, 1, 1), minval=0.5)
+)
 
 
-def make(channels: int = 1) -> programs.Programs:
+def make(channels: int = 1, seeds: Sequence[int] = (0,)) -> programs.Programs:
     return programs.Programs(
         models.create('cnn_bn_dropout', num_classes=2, features=(4, 4), hidden=8),
         optax.adam(1e-2),
@@ -31,20 +36,20 @@ def make(channels: int = 1) -> programs.Programs:
         train=TRAIN,
         val=VAL,
         mesh=runtime.mesh(),
-        seed=0,
-        ema=0.9,
+        seeds=seeds,
         eval_batch_size=8,
+        recipe=RECIPE,
     )
 
 
 def train(made: programs.Programs, *stops: int) -> tuple[Any, dict[str, np.ndarray], Any]:
     """(state, metrics of every step, val logits) after all steps, with a pause at `stops`."""
-    state, step, told = made.init(runtime.key(0, 'init')), 0, []
+    state, step, told = made.init(), 0, []
     while step < TOTAL:
         end = next((stop for stop in stops if stop > step), TOTAL)
         state, count, metrics = made.advance(state, step, end)
         step += count
-        told.append(jax.tree.map(lambda row, n=count: np.ravel(row)[:n], metrics))
+        told.append(jax.tree.map(lambda row, n=count: np.asarray(row)[:n], metrics))
     metrics = jax.tree.map(lambda *rows: np.concatenate(rows), *told)
     return jax.device_get(state), metrics, made.val_logits(state.scored)
 
@@ -83,6 +88,22 @@ def test_images_that_do_not_fit_are_sent_batch_by_batch(
     monkeypatch.setattr(runtime, 'prefers_loops', lambda: True)
     monkeypatch.setattr(runtime, 'replicate', lambda tree, mesh: pytest.fail('all are sent'))
     assert_same(train(make()), single)
+
+
+@pytest.mark.parametrize('how', ['steps', 'loops', 'sent'])
+def test_several_seeds_in_one_program_are_the_seeds_one_by_one(
+    single: Any, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, 'prefers_loops', lambda: how == 'loops')
+    if how == 'sent':
+        monkeypatch.setattr(runtime, 'fits', lambda nbytes: False)
+    together = train(make(seeds=(4, 0)))
+    state, metrics, logits = together
+    assert logits.shape == (2, len(VAL), 2)
+    assert metrics['loss'].shape == (TOTAL, 2)
+    second = jax.tree.map(lambda leaf: leaf[1], state), metrics['loss'][:, 1], logits[1]
+    assert_same(second, (single[0], single[1]['loss'], single[2]))
+    assert np.abs(logits[0] - logits[1]).max() > 1e-3
 
 
 def test_logits_of_any_images(single: Any) -> None:

@@ -12,6 +12,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from pneumo_jax import models, runtime
+from pneumo_jax.augment import views
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.training import optim, steps
 
@@ -35,7 +36,7 @@ def make(name: str, axis_name: str | None = None) -> tuple[Callable[..., Any], C
         clip_norm=1.0,
     )
     init = steps.make_init(model, tx, PREPROCESS.image_shape, ema=True)
-    step = steps.make_train_step(model, tx, PREPROCESS, ema_decay=0.9, axis_name=axis_name)
+    step = steps.make_train_step(model, tx, PREPROCESS, ema=0.9, axis_name=axis_name)
     return init, step
 
 
@@ -220,3 +221,65 @@ def test_predict_changes_nothing_and_needs_no_key() -> None:
     logits = predict(variables, images)
     assert logits.shape == (8, 2)
     np.testing.assert_allclose(predict(variables, images[:3]), logits[:3], atol=1e-5)
+
+
+def learn(**recipe: Any) -> tuple[Any, Any, Any]:
+    """(first state, second state, metrics) of one step of plain gradient descent."""
+    model = models.create('mlp', num_classes=2, hidden=8)
+    tx = optax.sgd(0.1)
+    first = jax.jit(steps.make_init(model, tx, PREPROCESS.image_shape))(runtime.key(0, 'init'))
+    step = jax.jit(steps.make_train_step(model, tx, PREPROCESS, **recipe))
+    return first, *step(first, batches()[0], runtime.key(0, 'train'))
+
+
+def test_images_are_augmented_between_0_and_1_and_then_mixed_with_their_targets() -> None:
+    def augment(key: Any, images: Any) -> Any:
+        return jnp.where((images >= 0).all() & (images <= 1).all(), 0.25, jnp.nan) * (images >= 0)
+
+    def mix(key: Any, images: Any, targets: Any) -> Any:
+        return images * 2, jnp.full_like(targets, 0.5)
+
+    seen: list[Any] = []
+
+    def loss(logits: Any, targets: Any) -> Any:
+        seen.append(targets.shape)
+        return optax.softmax_cross_entropy(logits, targets)
+
+    first, _, metrics = learn(augment=augment, mix=mix, loss=loss)
+    model = models.create('mlp', num_classes=2, hidden=8)
+    logits = model.apply({'params': first.params}, jnp.zeros((8, 16, 16, 1)), train=True)
+    wanted = -jax.nn.log_softmax(logits).mean()
+    np.testing.assert_allclose(metrics['loss'], wanted, rtol=1e-5)
+    assert seen == [(8, 2)]
+
+
+def test_sam_takes_the_gradient_from_the_top_of_the_hill() -> None:
+    """Foret et al. 2021, algorithm 1, written out."""
+    radius, batch = 0.05, batches()[0]
+    first, found, _ = learn(sam=radius)
+    model = models.create('mlp', num_classes=2, hidden=8)
+
+    def loss(params: Any) -> Any:
+        logits = model.apply({'params': params}, PREPROCESS(batch['image']), train=True)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, batch['label']).mean()
+
+    grads = jax.grad(loss)(first.params)
+    scale = radius / optax.global_norm(grads)
+    top = jax.tree.map(lambda p, g: p + scale * g, first.params, grads)
+    wanted = jax.tree.map(lambda p, g: p - 0.1 * g, first.params, jax.grad(loss)(top))
+    assert_same(found.params, wanted)
+    apart = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), found.params, learn()[1].params)
+    assert max(jax.tree.leaves(apart)) > 1e-6
+
+
+def test_views_are_averaged_as_probabilities() -> None:
+    model = models.create('mlp', num_classes=2, hidden=8)
+    variables = model.init(runtime.key(0, 'init'), jnp.zeros((1, 16, 16, 1)), train=False)
+    images = batches()[0]['image']
+    single = steps.make_predict(model, PREPROCESS)
+    averaged = steps.make_predict(model, PREPROCESS, views.create('flip'))
+    wanted = (
+        jax.nn.softmax(single(variables, images))
+        + jax.nn.softmax(single(variables, images[:, :, ::-1]))
+    ) / 2
+    np.testing.assert_allclose(jax.nn.softmax(averaged(variables, images)), wanted, atol=1e-6)

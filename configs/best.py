@@ -1,0 +1,37 @@
+"""The recipe we stand for: a small ResNet, long training, wide crops and photometric augmentation.
+
+python -m pneumo_jax.main --config configs/best.py:28
+python -m pneumo_jax.main --config configs/best.py:64
+python -m pneumo_jax.main --config configs/best.py:28 --config.seeds=5
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+AUGMENT = {
+    'crop': 0.15,
+    'flip': True,
+    'rotate': 10.0,
+    'brightness': 0.45,
+    'contrast': 0.45,
+    'gamma': 0.5,
+    'blur': 0.03,
+    'noise': 0.06,
+}
+
+
+def get_config(form: str = '224') -> ConfigDict:
+    config = common.form(form, 'resnet8')
+    config.augment = ConfigDict(AUGMENT)
+    config.loss = ConfigDict({'smoothing': 0.1})
+    config.optim = ConfigDict({'lr': 4e-3, 'schedule': 'onecycle', 'weight_decay': 0.05})
+    if form == 'smoke':
+        return config
+    config.optim.swa = 0.6
+    config.views = 'flip'
+    config.update({'batch_size': 128, 'epochs': 60})
+    if form != '28':
+        config.augment.crop = 0.08
+        config.model.stem_stride = 2 if form == '64' else 4
+    return config

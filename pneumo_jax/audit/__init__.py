@@ -1,0 +1,1 @@
+"""What a data set hides: duplicates, shared patients, and how test differs from val."""

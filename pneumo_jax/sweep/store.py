@@ -1,0 +1,181 @@
+"""What is kept of a study's runs: `results/runs.csv` and `results/probabilities.npz`.
+
+Every score and the origin of every run are in the CSV; the probability of class 1 and the labels of
+every split's images are in the archive, as float64, so that they give the same scores again.
+A run is written to the archive first and then to the CSV, and leaves in the other order: what
+the CSV names is whole at any moment, and what else is in the archive does not count.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+import pathlib
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pneumo_jax import errors, files
+from pneumo_jax.evaluation import statistics
+from pneumo_jax.sweep import study as studies
+from pneumo_jax.sweep.study import Run
+
+SCORES = (
+    *('accuracy', 'auroc', 'sensitivity', 'specificity'),
+    *('balanced_accuracy', 'loss', 'n'),
+)
+SPLITS = ('val', 'val_corrupted', 'test')
+ORIGIN = ('config', 'commit', 'device', 'jax', 'command')
+COLUMNS = (
+    *('row', 'seed'),
+    *(f'{split}_{score}' for split in SPLITS for score in SCORES),
+    *('seconds', *ORIGIN),
+)
+DAMAGES = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+Split = tuple[np.ndarray, np.ndarray]  # probabilities of class 1 [n], labels [n]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """One run: its line of the CSV, as text, and its predictions of every split."""
+
+    line: dict[str, str]
+    splits: dict[str, Split]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """That of the run of the study which this one is of."""
+        return self.line['row'], self.line['seed'], self.line['config']
+
+    def score(self, split: str, name: str) -> float:
+        """A score; nan where the run was not scored on the split."""
+        return float(self.line[f'{split}_{name}'] or 'nan')
+
+
+def read(folder: pathlib.Path) -> list[Kept]:
+    """What is there. Raises UserError where a file is damaged or the two do not agree."""
+    table, archive = _paths(folder)
+    if not table.exists():
+        return []
+    try:
+        lines = _read_lines(table)
+        with np.load(archive, allow_pickle=False) as arrays:
+            kept = [Kept(line, _splits(line, arrays)) for line in lines]
+        _check(kept)
+    except DAMAGES as error:
+        raise errors.UserError(
+            f'{table} and {archive.name} are damaged or do not agree ({error}). Take both from the '
+            'last commit, or remove both: finished run folders are read again.'
+        ) from error
+    return kept
+
+
+def put(folder: pathlib.Path, kept: Sequence[Kept]) -> None:
+    """Write all of `kept`, among them new ones."""
+    _write_archive(folder, kept)
+    _write_table(folder, kept)
+
+
+def drop(folder: pathlib.Path, kept: Sequence[Kept]) -> None:
+    """Write `kept`, which are all that stay."""
+    _write_table(folder, kept)
+    _write_archive(folder, kept)
+
+
+def collect(run: Run, folder: pathlib.Path, seconds: str) -> Kept:
+    """What the finished run in `folder` left; `seconds` is how long it took, where that is known.
+
+    Raises UserError where the folder is damaged, of another config, or not of two classes.
+    """
+    try:
+        return _collect(run, folder, seconds)
+    except DAMAGES as error:
+        raise errors.UserError(f'{folder} is damaged ({error}); remove it.') from error
+
+
+def _collect(run: Run, folder: pathlib.Path, seconds: str) -> Kept:
+    config = json.loads((folder / 'run.json').read_text(encoding='utf-8'))['config']
+    if studies.digest(config) != run.digest:
+        raise errors.UserError(f'{folder} holds a run of another config; remove the folder.')
+    results = json.loads((folder / 'results.json').read_text(encoding='utf-8'))
+    found = [split for split in SPLITS if split in results]
+    scores = {f'{s}_{name}': repr(results[s][name]) for s in found for name in SCORES}
+    origin = results['origin']
+    line = dict.fromkeys(COLUMNS, '') | scores
+    line |= {'row': run.row, 'seed': str(run.seed), 'seconds': seconds, 'config': run.digest}
+    line |= {name: origin[name] for name in ('commit', 'device', 'command')}
+    line['jax'] = origin['versions']['jax']
+    return Kept(line, {split: _predictions(folder, split) for split in found})
+
+
+def _paths(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    return folder / 'runs.csv', folder / 'probabilities.npz'
+
+
+def _read_lines(table: pathlib.Path) -> list[dict[str, str]]:
+    with table.open(encoding='utf-8', newline='') as file:
+        reader = csv.DictReader(file, strict=True, restkey='', restval=None)
+        lines = list(reader)
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise ValueError(f'the columns of {table.name} are not row, seed, ...')
+    for number, line in enumerate(lines, 2):
+        if '' in line or None in line.values():
+            raise ValueError(f'line {number} has another number of columns')
+    return lines
+
+
+def _splits(line: dict[str, str], arrays: Any) -> dict[str, Split]:
+    found = [split for split in SPLITS if line[f'{split}_n']]
+    return {
+        split: (arrays[f'{name}/probabilities'], arrays[f'{name}/labels'])
+        for split in found
+        for name in [_place(line, split)]
+    }
+
+
+def _check(kept: Iterable[Kept]) -> None:
+    """Whether every score that the CSV has follows from the predictions in the archive."""
+    seen = set()
+    for run in kept:
+        name = f'row {run.line["row"]!r}, seed {run.line["seed"]}'
+        if run.key[:2] in seen:
+            raise ValueError(f'{name} is there twice')
+        seen.add(run.key[:2])
+        for split, (probabilities, labels) in run.splits.items():
+            for metric in statistics.METRICS:
+                again = statistics.score(probabilities[None], labels, metric)
+                if not abs(run.score(split, metric) - again) < 1e-9:
+                    raise ValueError(f'{name}: {split} {metric} is {again:.6f} by the archive')
+
+
+def _write_table(folder: pathlib.Path, kept: Sequence[Kept]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(run.line for run in kept)
+    files.write_text(_paths(folder)[0], text.getvalue())
+
+
+def _write_archive(folder: pathlib.Path, kept: Sequence[Kept]) -> None:
+    arrays: dict[str, Any] = {}
+    for run in kept:
+        for split, (probabilities, labels) in run.splits.items():
+            name = _place(run.line, split)
+            arrays |= {f'{name}/probabilities': probabilities, f'{name}/labels': labels}
+    with files.atomic(_paths(folder)[1]) as temporary, temporary.open('wb') as out:
+        np.savez_compressed(out, **arrays)
+
+
+def _place(line: dict[str, str], split: str) -> str:
+    return f'{studies.slug(line["row"])}-{line["seed"]}/{split}'
+
+
+def _predictions(folder: pathlib.Path, split: str) -> Split:
+    with np.load(folder / f'predictions_{split}.npz', allow_pickle=False) as arrays:
+        probabilities, labels = arrays['probabilities'], arrays['labels']
+    if probabilities.shape[1] != 2:
+        raise errors.UserError(f'{folder}: a sweep compares classifiers of two classes alone.')
+    return probabilities[:, 1].astype(np.float64), labels.astype(np.uint8)

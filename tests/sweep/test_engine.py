@@ -1,0 +1,204 @@
+"""A sweep from the door: what it runs, keeps and writes, and the mistakes that it tells."""
+
+import csv
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from pneumo_jax import cli, doors
+from pneumo_jax.sweep import children
+from pneumo_jax.sweep.study import Run
+from pneumo_jax.training import workdir
+
+Finish = Callable[..., list[Run]]
+
+
+def sweep(folder: pathlib.Path, *arguments: str) -> int:
+    return doors.enter(cli.main, ['sweep', str(folder), *arguments])
+
+
+def lines(folder: pathlib.Path) -> list[dict[str, str]]:
+    with (folder / 'results' / 'runs.csv').open(newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def contents(folder: pathlib.Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / 'results').iterdir()}
+
+
+def python(code: str) -> Callable[..., list[str]]:
+    """Instead of training: a process that runs `code`, with its row's name as an argument."""
+    return lambda run, place: [sys.executable, '-c', code, run.name]
+
+
+def test_finished_folders_are_kept_and_shown(folder: pathlib.Path, finish: Finish) -> None:
+    finish()
+    assert sweep(folder) == 0
+    assert [(line['row'], line['seed']) for line in lines(folder)] == [
+        *(('narrow', '0'), ('narrow', '1')),
+        *(('wide net', '0'), ('wide net', '1')),
+    ]
+    table = (folder / 'results' / 'table.md').read_text()
+    for readme in (folder / 'README.md', folder.parent.parent / 'README.md'):
+        marked = f'Before.\n\n<!-- tiny -->\n{table}<!-- tiny -->\n\nAfter.\n'
+        assert readme.read_text() == marked
+    assert (folder / 'results' / 'figure.png').read_bytes().startswith(b'\x89PNG')
+    seeds = (folder / 'results' / 'seeds.md').read_text()
+    assert f'| narrow | 1 | {float(lines(folder)[1]["test_auroc"]):.4f} |' in seeds
+
+
+def test_again_runs_nothing_and_writes_the_same(
+    folder: pathlib.Path, finish: Finish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish()
+    assert sweep(folder) == 0
+    before = contents(folder)
+    (folder.parent.parent / 'runs').rename(folder / 'gone')
+    monkeypatch.setattr(children, 'command', python('raise SystemExit("must not run")'))
+    assert sweep(folder) == 0
+    assert contents(folder) == before
+
+
+def test_a_study_half_run_is_shown(folder: pathlib.Path, finish: Finish) -> None:
+    finish('narrow-0')
+    assert sweep(folder, '--only', 'narrow', '--seeds', '1') == 0
+    table = (folder / 'results' / 'table.md').read_text()
+    assert '| `narrow` | 1 of 2 |' in table
+    assert '+- - [' in table
+    assert '| `wide net` (64 units) | 0 of 2 | not run |' in table
+
+
+def test_what_the_study_no_longer_has_is_dropped(
+    folder: pathlib.Path, finish: Finish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish()
+    assert sweep(folder) == 0
+    study = folder / 'study.py'
+    study.write_text(study.read_text().replace("'model.hidden': 64", "'model.hidden': 65"))
+    assert sweep(folder, '--only', 'narrow') == 0
+    assert 'dropped: 2 stored runs' in capsys.readouterr().out
+    assert {line['row'] for line in lines(folder)} == {'narrow'}
+    assert sweep(folder, '--only', 'wide net') == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert 'wide-net-0: runs/tiny/wide-net-0 holds a run of another config; remove' in told
+
+
+def test_a_failed_run_is_told_at_the_end_and_the_others_go_on(
+    folder: pathlib.Path,
+    finish: Finish,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    finish('wide-net-0', 'wide-net-1')
+    code = 'import sys; print("hm"); print("error: no room\\n", file=sys.stderr); sys.exit(7)'
+    monkeypatch.setattr(children, 'command', python(code))
+    assert sweep(folder, '--jobs', '2') == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith('error: 2 of the runs failed')
+    assert 'narrow-0: error: no room (exit code 7; runs/tiny/narrow-0.log)' in told
+    assert len(lines(folder)) == 2
+    assert '| `narrow` | 0 of 2 | not run |' in (folder / 'results' / 'table.md').read_text()
+
+
+def test_a_run_that_leaves_nothing_has_failed(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(children, 'command', python('pass'))
+    assert sweep(folder, '--seeds', '1', '--only', 'narrow') == 2
+    assert 'narrow-0: no results.json' in capsys.readouterr().err
+
+
+def test_a_dry_run_prints_the_commands_and_leaves_nothing(
+    folder: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep(folder, '--dry-run', '--only', 'wide net') == 0
+    out = capsys.readouterr().out.splitlines()
+    shared = '-m pneumo_jax.main --config configs/mlp.py:smoke --config.epochs=1'
+    ends = [
+        f'{shared} --config.model.hidden=64 --config.seed={n} --workdir runs/tiny/wide-net-{n}'
+        for n in (0, 1)
+    ]
+    assert [line.removeprefix(f'{sys.executable} ') for line in out] == ends
+    assert not (folder / 'results').exists()
+    assert not (folder.parent.parent / 'runs').exists()
+
+
+def test_a_second_sweep_is_refused(
+    folder: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = folder.parent.parent / 'runs' / 'tiny'
+    place.mkdir(parents=True)
+    with workdir.locked(place):
+        assert sweep(folder) == 2
+    assert 'another sweep of experiments/tiny is under way' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'told'),
+    [
+        ('configs/mlp.py', 'configs/mpl.py', "row 'narrow': unknown config page"),
+        (':smoke', ':29', "form '29' is not one of"),
+        ('model.hidden', 'model.hiden', "did you mean 'model.hidden'"),
+        ("'model.hidden': 64", "'model.hidden': 'x'", "row 'wide net': config.model.hidden='x'"),
+        ("'epochs': 1", "'epochs': 0", 'config.epochs=0 is out of range'),
+        ("'epochs': 1", "'seed': 1", "'seed' is no override"),
+        ("baseline='narrow'", "baseline='narow'", "did you mean 'narrow'"),
+        ('(0, 1)', '(0, 0)', 'seeds=(0, 0) must be whole numbers, each once'),
+        ('(0, 1)', '()', 'a row and a seed at least'),
+        ("'wide net'", "'Narrow!'", "row 'narrow' has the folder 'narrow' of another"),
+        ("'wide net'", "'a|b'", "row 'a|b' needs a letter"),
+        ('get_study', 'get_studies', "no attribute 'get_study'"),
+        ('question=', 'qustion=', 'TypeError'),
+        ('return', 'None;', 'must return a Study'),
+    ],
+)
+def test_a_mistake_in_a_study_is_one_line(
+    folder: pathlib.Path, capsys: pytest.CaptureFixture[str], old: str, new: str, told: str
+) -> None:
+    study = folder / 'study.py'
+    study.write_text(study.read_text().replace(old, new))
+    assert sweep(folder) == 2
+    err = capsys.readouterr().err
+    assert err.count('\n') == 1
+    assert told in err
+    assert not (folder / 'results').exists()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'told'),
+    [
+        (['--only', 'narow'], "did you mean 'narrow'"),
+        (['--seeds', '3'], 'the study has 2'),
+        (['--jobs', '0'], "'0' is not a whole number above 0"),
+        (['--seed', '1'], "did you mean '--seeds'"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line(
+    folder: pathlib.Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    assert sweep(folder, *arguments) == 2
+    err = capsys.readouterr().err
+    assert err.count('\n') == 1
+    assert told in err
+
+
+def test_a_folder_without_a_study(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep(folder.with_name('tinny')) == 2
+    assert "did you mean 'experiments/tiny'" in capsys.readouterr().err
+
+
+def test_one_mark_alone_is_told(
+    folder: pathlib.Path, finish: Finish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish()
+    (folder / 'README.md').write_text('<!-- tiny -->')
+    assert sweep(folder) == 2
+    assert 'has the mark <!-- tiny --> 1 times' in capsys.readouterr().err
+
+
+def test_no_jax_in_the_parent(environment: dict[str, str]) -> None:
+    code = 'import sys, pneumo_jax.cli, pneumo_jax.sweep.engine; sys.exit("jax" in sys.modules)'
+    subprocess.run([sys.executable, '-c', code], env=environment, check=True)

@@ -1,0 +1,121 @@
+"""runs.csv and probabilities.npz: whole at any moment, and checked against each other."""
+
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pneumo_jax.errors import UserError
+from pneumo_jax.sweep import store
+from pneumo_jax.sweep.store import Kept
+from pneumo_jax.sweep.study import Run
+
+Finish = Callable[..., list[Run]]
+
+
+@pytest.fixture
+def kept(finish: Finish) -> list[Kept]:
+    """The four runs of `tiny`."""
+    return [store.collect(r, pathlib.Path('runs/tiny', r.name), '1.5') for r in finish()]
+
+
+def test_what_was_put_is_read(tmp_path: pathlib.Path, kept: list[Kept]) -> None:
+    assert store.read(tmp_path) == []
+    store.put(tmp_path, kept)
+    again = store.read(tmp_path)
+    assert [run.line for run in again] == [run.line for run in kept]
+    for one, other in zip(again, kept, strict=True):
+        assert one.splits.keys() == other.splits.keys() == {'val', 'test'}
+        for split, arrays in one.splits.items():
+            np.testing.assert_array_equal(arrays, other.splits[split])
+    assert np.isnan(again[0].score('val_corrupted', 'auroc'))
+
+
+@pytest.mark.parametrize('first', ['_write_archive', '_write_table'])
+@pytest.mark.parametrize('change', ['put', 'drop'])
+def test_a_kill_between_the_files_leaves_what_was_there(
+    tmp_path: pathlib.Path,
+    kept: list[Kept],
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    first: str,
+) -> None:
+    before, after = (kept[:2], kept[:3]) if change == 'put' else (kept, kept[:1])
+    store.put(tmp_path, before)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, first, killed)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(store, change)(tmp_path, after)
+    found = [run.key for run in store.read(tmp_path)]
+    assert found in ([run.key for run in before], [run.key for run in after])
+
+
+def truncate(folder: pathlib.Path) -> None:
+    archive = folder / 'probabilities.npz'
+    archive.write_bytes(archive.read_bytes()[:-300])
+
+
+def flip(folder: pathlib.Path) -> None:
+    archive = folder / 'probabilities.npz'
+    data = bytearray(archive.read_bytes())
+    data[200] ^= 255
+    archive.write_bytes(data)
+
+
+def replace(old: str, new: str) -> Callable[[pathlib.Path], None]:
+    def change(folder: pathlib.Path) -> None:
+        table = folder / 'runs.csv'
+        text = table.read_text()
+        assert old in text
+        table.write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def nudge(folder: pathlib.Path) -> None:
+    """Another AUROC than the predictions give."""
+    auroc = store.read(folder)[1].line['test_auroc']
+    replace(auroc, repr(float(auroc) - 0.01))(folder)
+
+
+def pickled(folder: pathlib.Path) -> None:
+    with np.load(folder / 'probabilities.npz') as arrays:
+        objects = {name: arrays[name].astype(object) for name in arrays}
+    np.savez(folder / 'probabilities.npz', **objects)
+
+
+@pytest.mark.parametrize(
+    ('damage', 'told'),
+    [
+        (truncate, 'damaged'),
+        (flip, 'damaged'),
+        (pickled, 'allow_pickle'),
+        (lambda folder: (folder / 'probabilities.npz').unlink(), 'No such file'),
+        (replace('row,seed', 'row,seeds'), 'columns of runs.csv'),
+        (replace('narrow,0,', 'narrow,0,1,'), 'line 2 has another number of columns'),
+        (replace('narrow,0,', 'narrow,7,'), 'narrow-7/val'),
+        (replace('narrow,1,', 'narrow,0,'), "narrow', seed 0"),
+        (nudge, "'narrow', seed 1: test auroc is"),
+    ],
+)
+def test_damage_is_told(
+    tmp_path: pathlib.Path, kept: list[Kept], damage: Callable[..., None], told: str
+) -> None:
+    store.put(tmp_path, kept)
+    damage(tmp_path)
+    with pytest.raises(UserError, match='are damaged or do not agree') as error:
+        store.read(tmp_path)
+    assert told in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_a_damaged_run_folder_is_told(finish: Finish) -> None:
+    run, *_ = finish()
+    place = pathlib.Path('runs/tiny', run.name)
+    (place / 'predictions_test.npz').write_bytes(b'PK')
+    with pytest.raises(UserError, match=r'narrow-0 is damaged'):
+        store.collect(run, place, '')

@@ -1,0 +1,91 @@
+"""What rows say together, against the functions and by hand; and its Markdown."""
+
+import dataclasses
+import pathlib
+import statistics as plain
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pneumo_jax.errors import UserError
+from pneumo_jax.evaluation import statistics
+from pneumo_jax.sweep import store, summary, table
+from pneumo_jax.sweep import study as studies
+from pneumo_jax.sweep.store import Kept
+from pneumo_jax.sweep.study import Row, Run, Study
+
+
+@pytest.fixture
+def kept(finish: Callable[..., list[Run]]) -> list[Kept]:
+    """The four runs of `tiny`."""
+    return [store.collect(r, pathlib.Path('runs/tiny', r.name), '1.5') for r in finish()]
+
+
+@pytest.fixture
+def study(folder: pathlib.Path) -> Study:
+    return studies.read(folder)
+
+
+def seeds_of(kept: list[Kept]) -> np.ndarray:
+    return np.stack([run.splits['test'][0] for run in kept])
+
+
+def test_summaries(study: Study, kept: list[Kept]) -> None:
+    narrow, wide = summary.summaries(study, kept)
+    a, b, labels = seeds_of(kept[:2]), seeds_of(kept[2:]), kept[0].splits['test'][1]
+    assert narrow.intervals['auroc'] == statistics.bootstrap(a, labels, 'auroc')
+    assert wide.ensemble['accuracy'] == np.mean((b.mean(0) > 0.5) == labels)
+    assert (narrow.p_auroc, narrow.p_errors) == (None, None)
+    assert wide.p_auroc == statistics.paired_bootstrap(b, a, labels, 'auroc')[-1]
+    right = [(each.mean(0) > 0.5) == labels for each in (a, b)]
+    assert wide.p_errors == statistics.mcnemar(*right)
+    assert wide.scores('test', 'auroc').mean() > narrow.scores('test', 'auroc').mean()
+
+
+def test_p_are_corrected_for_the_rows(study: Study, kept: list[Kept]) -> None:
+    alone = summary.summaries(study, kept)[1]
+    more = [dataclasses.replace(run, line=run.line | {'row': 'third'}) for run in kept[:2]]
+    wider = dataclasses.replace(study, rows={**study.rows, 'third': Row('')})
+    _, wide, third = summary.summaries(wider, kept + more)
+    assert alone.p_auroc is not None
+    assert wide.p_auroc == min(1, 2 * alone.p_auroc)
+    assert third.p_auroc == third.p_errors == 1, 'its runs are those of the baseline'
+
+
+def test_the_best_row_first_where_the_study_says_so(study: Study, kept: list[Kept]) -> None:
+    best = dataclasses.replace(study, sort=True, rows={'none': Row(''), **study.rows})
+    assert [s.row for s in summary.summaries(best, kept)] == ['wide net', 'narrow', 'none']
+
+
+def test_other_images_are_not_compared(study: Study, kept: list[Kept]) -> None:
+    def turned(run: Kept) -> Kept:
+        probabilities, labels = run.splits['test']
+        return dataclasses.replace(run, splits={'test': (probabilities[::-1], labels[::-1])})
+
+    rest = [turned(run) for run in kept[2:]]
+    assert summary.summaries(study, kept[:2] + rest)[1].p_auroc is None
+    with pytest.raises(UserError, match="row 'wide net': its seeds were scored on different"):
+        summary.summaries(study, [*kept[:3], rest[1]])
+
+
+def test_the_table_says_what_was_measured(study: Study, kept: list[Kept]) -> None:
+    found = summary.summaries(study, kept)
+    text = table.table(study, found, ['last'] * 4)
+    method, _, heads, _, narrow, wide = text.splitlines()
+    assert "40 test images, scored after training, with the last epoch's weights" in method
+    assert 'against `narrow`, Holm-corrected (rows: 1)' in method
+    assert 'Commit abcdef0; 1 x cpu (cpu); jax 0.10.2.' in method
+    cells = dict(zip(heads.split(' | '), wide.split(' | '), strict=True))
+    scores = [float(run.line['test_auroc']) for run in kept[2:]]
+    low, high = found[1].intervals['auroc']
+    assert cells['test AUROC [95 % CI]'] == (
+        f'{plain.fmean(scores):.3f} +- {plain.stdev(scores):.3f} [{low:.3f}, {high:.3f}]'
+    )
+    assert cells['| row'] == '| `wide net` (64 units)'
+    assert narrow.endswith('| - | - |')
+    assert table.table(study, summary.summaries(study, kept), ['last']) == text
+
+
+def test_small_p_are_bounds() -> None:
+    assert [table._p(p) for p in (None, 0.0004, 0.0456, 1.0)] == ['-', '< 0.001', '0.046', '1.000']
