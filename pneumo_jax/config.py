@@ -94,6 +94,19 @@ def to_json(config: ConfigDict) -> dict[str, Any]:
     return json.loads(config.to_json())
 
 
+def stated(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a config, as JSON has it, that are not the defaults of its model, flattened.
+
+    A field that is added later, with a default that changes nothing, changes nothing here.
+    """
+    usual = flatten(to_json(defaults(config['model']['name'])))
+    return {
+        field: value
+        for field, value in flatten(config).items()
+        if field not in usual or usual[field] != value or field == 'model.name'
+    }
+
+
 def run_name(page: str) -> str:
     """'configs/vit.py:28' -> 'vit-28', the default name of its run folder."""
     path, form = _split_form(page)

@@ -15,9 +15,9 @@ class UserError(Exception):
 class Stopped(Exception):  # noqa: N818  stopping is no error
     """Ctrl-C or SIGTERM came, and the state is saved; `code` is what a shell gives the signal."""
 
-    def __init__(self, signum: int, step: int, total: int) -> None:
+    def __init__(self, signum: int, done: int, total: int, what: str = 'step') -> None:
         super().__init__(
-            f'stopped and saved after step {step} of {total}; the same command resumes'
+            f'stopped and saved after {what} {done} of {total}; the same command resumes'
         )
         self.code = 128 + signum
 

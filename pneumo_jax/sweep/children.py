@@ -81,7 +81,7 @@ class Pool:
         waiting, done = list(runs), 0
         while waiting or self._children:
             if self._signum:
-                raise errors.Stopped(self._signum, done, len(runs))
+                raise errors.Stopped(self._signum, done, len(runs), 'run')
             self._start(waiting)
             for child in [c for c in self._children if c.process.poll() is not None]:
                 self._children.remove(child)

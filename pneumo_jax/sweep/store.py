@@ -1,13 +1,15 @@
 """What is kept of a study's runs: `results/runs.csv` and `results/probabilities.npz`.
 
-Every score and the origin of every run are in the CSV; the probability of class 1 and the labels of
-every split's images are in the archive, as float64, so that they give the same scores again.
+Every score and the origin of every run are in the CSV; the probability of class 1 of every split's
+images is in the archive, as float64, so that they give the same scores again. The labels are read
+from the data: no part of a data set is kept here.
 A run is written to the archive first and then to the CSV, and leaves in the other order: what
 the CSV names is whole at any moment, and what else is in the archive does not count.
 """
 
 import csv
 import dataclasses
+import functools
 import io
 import json
 import pathlib
@@ -18,8 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from pneumo_jax import errors, files
+from pneumo_jax import config as configs
+from pneumo_jax import data, errors, files
 from pneumo_jax.evaluation import statistics
+from pneumo_jax.fields import defaults
 from pneumo_jax.sweep import study as studies
 from pneumo_jax.sweep.study import Run
 
@@ -28,7 +32,7 @@ SCORES = (
     *('balanced_accuracy', 'loss', 'n'),
 )
 SPLITS = ('val', 'val_corrupted', 'test')
-ORIGIN = ('config', 'commit', 'device', 'jax', 'command')
+ORIGIN = ('data', 'config', 'commit', 'device', 'jax', 'command')
 COLUMNS = (
     *('row', 'seed'),
     *(f'{split}_{score}' for split in SPLITS for score in SCORES),
@@ -108,6 +112,9 @@ def _collect(run: Run, folder: pathlib.Path, seconds: str) -> Kept:
     line |= {'row': run.row, 'seed': str(run.seed), 'seconds': seconds, 'config': run.digest}
     line |= {name: origin[name] for name in ('commit', 'device', 'command')}
     line['jax'] = origin['versions']['jax']
+    fields = configs.stated(config).items()
+    of_data = {name.removeprefix('data.'): v for name, v in fields if name.startswith('data.')}
+    line['data'] = json.dumps(of_data)
     return Kept(line, {split: _predictions(folder, split) for split in found})
 
 
@@ -129,11 +136,19 @@ def _read_lines(table: pathlib.Path) -> list[dict[str, str]]:
 
 def _splits(line: dict[str, str], arrays: Any) -> dict[str, Split]:
     found = [split for split in SPLITS if line[f'{split}_n']]
-    return {
-        split: (arrays[f'{name}/probabilities'], arrays[f'{name}/labels'])
-        for split in found
-        for name in [_place(line, split)]
-    }
+    of_data = labels(line['data'])
+    return {split: (arrays[_place(line, split)], of_data[split]) for split in found}
+
+
+@functools.cache
+def labels(fields: str) -> dict[str, np.ndarray]:
+    """The labels of every split of the data that differ by `fields` (JSON) from the default ones.
+
+    Raises UserError where the data are not here.
+    """
+    usual = defaults('cnn').data.to_dict()
+    found = data.load(**{**usual, **json.loads(fields)})
+    return {split: getattr(found, split.partition('_')[0]).labels for split in SPLITS}
 
 
 def _check(kept: Iterable[Kept]) -> None:
@@ -160,11 +175,11 @@ def _write_table(folder: pathlib.Path, kept: Sequence[Kept]) -> None:
 
 
 def _write_archive(folder: pathlib.Path, kept: Sequence[Kept]) -> None:
-    arrays: dict[str, Any] = {}
-    for run in kept:
-        for split, (probabilities, labels) in run.splits.items():
-            name = _place(run.line, split)
-            arrays |= {f'{name}/probabilities': probabilities, f'{name}/labels': labels}
+    arrays: dict[str, Any] = {
+        _place(run.line, split): probabilities
+        for run in kept
+        for split, (probabilities, _) in run.splits.items()
+    }
     with files.atomic(_paths(folder)[1]) as temporary, temporary.open('wb') as out:
         np.savez_compressed(out, **arrays)
 

@@ -99,8 +99,8 @@ def slug(row: str) -> str:
 
 
 def digest(config: Mapping[str, object]) -> str:
-    """SHA-256 of a config as `config.to_json` has it, whatever the order of its fields."""
-    text = json.dumps(config, sort_keys=True, separators=(',', ':'))
+    """SHA-256 of what a config, as `config.to_json` has it, states beyond its model's defaults."""
+    text = json.dumps(configs.stated(config), sort_keys=True, separators=(',', ':'))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

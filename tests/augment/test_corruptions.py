@@ -130,13 +130,13 @@ def test_colour_has_a_noise_for_each_channel(name):
 
 
 def test_index_and_seed_decide_which_corruption_an_image_gets():
-    images = np.repeat(PICTURE[None, :16, :16, None], 40, axis=0)
+    images = np.repeat(PICTURE[None, :16, :16, None], 24, axis=0)
     shifted = corruptions.corrupted(images, 3)
     assert shifted.dtype == np.uint8
     assert shifted.shape == images.shape
-    np.testing.assert_array_equal(corruptions.corrupted(images[:12], 3), shifted[:12])
-    assert (corruptions.corrupted(images[:12], 4) != shifted[:12]).any()
-    # Of 65 kinds 40 draw about 30 different ones.
-    assert 22 < len(np.unique(shifted, axis=0)) <= 40
+    np.testing.assert_array_equal(corruptions.corrupted(images[:6], 3), shifted[:6])
+    assert (corruptions.corrupted(images[:6], 4) != shifted[:6]).any()
+    # Of 65 kinds 24 images draw about 20 different ones.
+    assert len(np.unique(shifted, axis=0)) > 14
     assert (shifted != images).any((1, 2, 3)).mean() > 0.9
     assert abs(shifted - images.astype(float)).mean() < 30

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pneumo_jax import config as configs
+from pneumo_jax import data
 from pneumo_jax.evaluation import metrics
 from pneumo_jax.sweep import study as studies
 from pneumo_jax.sweep.study import Run
@@ -83,8 +84,10 @@ def write_run(run: Run, folder: pathlib.Path) -> None:
     config = configs.to_json(configs.load(run.arguments[1], overrides))
     (folder / 'run.json').write_text(json.dumps({'config': config}))
     scores = {}
-    for split, n in (('val', 30), ('test', 40)):
-        labels = np.arange(n) % 3 % 2
+    drawn = data.load(**config['data'])
+    for split in ('val', 'test'):
+        labels = getattr(drawn, split).labels
+        n = len(labels)
         shift = 1 + 2 * ('wide' in run.name)
         logits = np.random.default_rng([run.seed, n]).normal(size=(n, 2))
         logits[:, 1] += shift * (labels - 0.5)

@@ -73,7 +73,7 @@ def test_the_table_says_what_was_measured(study: Study, kept: list[Kept]) -> Non
     found = summary.summaries(study, kept)
     text = table.table(study, found, ['last'] * 4)
     method, _, heads, _, narrow, wide = text.splitlines()
-    assert "40 test images, scored after training, with the last epoch's weights" in method
+    assert "48 test images, scored after training, with the last epoch's weights" in method
     assert 'against `narrow`, Holm-corrected (rows: 1)' in method
     assert 'Commit abcdef0; 1 x cpu (cpu); jax 0.10.2.' in method
     cells = dict(zip(heads.split(' | '), wide.split(' | '), strict=True))
