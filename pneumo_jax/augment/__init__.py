@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +56,7 @@ def create(
     Raises:
       UserError: for a number out of its range, or an unknown policy.
     """
-    moved = {'crop': crop, 'flip': flip, 'rotate': rotate, 'shear': shear}
+    moved: dict[str, Any] = {'crop': crop, 'flip': flip, 'rotate': rotate, 'shear': shear}
     lit = {'brightness': brightness, 'contrast': contrast, 'gamma': gamma, 'blur': blur}
     lit |= {'sharpness': sharpness, 'noise': noise, 'jpeg': jpeg, 'cutout': cutout}
     for name, value in (moved | lit).items():

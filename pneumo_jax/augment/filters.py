@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 Image = Float[Array, 'h w c']
 Scalar = Float[Array, ''] | float
+Matrix = Float[Array, 'u v'] | Float[np.ndarray, 'u v']
 
 # The luminance table of the JPEG standard (ITU-T T.81, annex K.1).
 LUMINANCE = np.array(
@@ -37,9 +38,9 @@ def blur(image: Image, sd: Scalar) -> Image:
     return along(rows(image.shape[0]), image, rows(image.shape[1]))
 
 
-def along(rows: Float[Array, 'u h'], image: Image, columns: Float[Array, 'v w']) -> Image:
+def along(rows: Matrix, image: Image, columns: Matrix) -> Image:
     """A linear map of the columns of an image and one of its rows, in full precision on a GPU."""
-    path = [(0, 1), (0, 1)]
+    path: list[tuple[int, ...]] = [(0, 1), (0, 1)]
     precision = lax.Precision.HIGHEST
     return jnp.einsum('uh,hwc,vw->uvc', rows, image, columns, optimize=path, precision=precision)
 

@@ -45,13 +45,13 @@ def create(*, mixup: float, cutmix: float) -> Mix | None:
     return mix
 
 
-def blended(key: Key[Array, ''], alpha: float, shape: tuple[int, int, int]) -> Weights:
+def blended(key: Key[Array, ''], alpha: float, shape: tuple[int, ...]) -> Weights:
     """The same weight for all pixels of an image (mixup: Zhang et al., 2018)."""
     share = jax.random.beta(key, alpha, alpha, shape[:1])
     return jnp.broadcast_to(share[:, None, None], shape)
 
 
-def boxed(key: Key[Array, ''], alpha: float, shape: tuple[int, int, int]) -> Weights:
+def boxed(key: Key[Array, ''], alpha: float, shape: tuple[int, ...]) -> Weights:
     """0 in a box of every image, else 1 (CutMix: Yun et al., 2019)."""
     drawn, placed = jax.random.split(key)
     share = jax.random.beta(drawn, alpha, alpha, shape[:1])
@@ -59,7 +59,7 @@ def boxed(key: Key[Array, ''], alpha: float, shape: tuple[int, int, int]) -> Wei
 
 
 def outside(
-    centre: Float[Array, '2 b'], share: Float[Array, ' b'], shape: tuple[int, int]
+    centre: Float[Array, '2 b'], share: Float[Array, ' b'], shape: tuple[int, ...]
 ) -> Weights:
     """0 in a box of `1 - share` of the area, shaped as the image and clipped at its border."""
     half = jnp.sqrt(1 - share)[:, None] / 2

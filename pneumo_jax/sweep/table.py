@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from pneumo_jax import errors, files
 from pneumo_jax.sweep.study import Study
@@ -20,7 +21,7 @@ WEIGHTS = {'last': "the last epoch's weights", 'best': 'the weights that were be
 
 def table(study: Study, found: Sequence[Summary], weights: Sequence[str]) -> str:
     """How it was done, and a line for every row; `weights` are what the rows' configs score."""
-    return f'{_method(study, found, weights)}\n\n{_lines(HEADS, [_row(study, s) for s in found])}'
+    return f'{_method(study, found, weights)}\n\n{lines(HEADS, [_row(study, s) for s in found])}'
 
 
 def seeds(found: Sequence[Summary]) -> str:
@@ -32,7 +33,7 @@ def seeds(found: Sequence[Summary]) -> str:
         for summary in found
         for run in summary.runs
     ]
-    return _lines(heads, lines)
+    return lines(heads, lines)
 
 
 def place(text: str, name: str, readme: pathlib.Path) -> None:
@@ -77,17 +78,19 @@ def _row(study: Study, summary: Summary) -> list[str]:
     return [
         name,
         str(count) if count == all_of_them else f'{count} of {all_of_them}',
-        *(f'{_spread(summary, "test", m)} {_interval(summary, m)}' for m in ('auroc', 'accuracy')),
-        _spread(summary, 'test', 'specificity'),
-        _spread(summary, 'test', 'sensitivity'),
+        *(
+            f'{spread(summary.scores("test", m))} {_interval(summary, m)}'
+            for m in ('auroc', 'accuracy')
+        ),
+        *(spread(summary.scores('test', m)) for m in ('specificity', 'sensitivity')),
         *(f'{summary.ensemble[metric]:.3f}' for metric in ('auroc', 'accuracy')),
-        _spread(summary, 'val', 'auroc'),
+        spread(summary.scores('val', 'auroc')),
         *(_p(p) for p in (summary.p_auroc, summary.p_errors)),
     ]
 
 
-def _spread(summary: Summary, split: str, name: str) -> str:
-    scores = summary.scores(split, name)
+def spread(scores: Float[np.ndarray, ' s']) -> str:
+    """'0.953 +- 0.004': mean and sample standard deviation."""
     sd = f'{np.std(scores, ddof=1):.3f}' if len(scores) > 1 else '-'
     return f'{scores.mean():.3f} +- {sd}'
 
@@ -103,7 +106,8 @@ def _p(p: float | None) -> str:
     return f'{p:.3f}' if p >= 0.001 else '< 0.001'
 
 
-def _lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
     rule = ['---'] * len(heads)
     return ''.join(f'| {" | ".join(cells)} |\n' for cells in (heads, rule, *rows))
 

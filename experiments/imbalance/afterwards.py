@@ -1,0 +1,82 @@
+"""What a decision made after training does to the recall of Normal; nothing is trained.
+
+    python experiments/imbalance/afterwards.py
+
+From the probabilities of the study's runs. The exact prior is the one rule that is given what no
+clinic knows beforehand, the test split's share of pneumonia.
+"""
+
+import pathlib
+
+import numpy as np
+
+from pneumo_jax import files
+from pneumo_jax.evaluation import metrics
+from pneumo_jax.sweep import store, table
+
+HERE = pathlib.Path(__file__).parent
+Probabilities = np.ndarray  # of pneumonia, [n]
+HEADS = ('row', 'decision', 'ACC', 'Normal recall', 'sensitivity', 'seeds')
+
+
+def with_prior(p: Probabilities, old: float, new: float) -> Probabilities:
+    """Posterior under another prior (Saerens et al. 2002, doi:10.1162/089976602753284446)."""
+    ill, well = p * new / old, (1 - p) * (1 - new) / (1 - old)
+    return ill / (ill + well)
+
+
+def estimated_prior(p: Probabilities, old: float, rounds: int = 200) -> float:
+    """The prior that EM finds from unlabelled images (Saerens et al. 2002)."""
+    new = old
+    for _ in range(rounds):
+        new = float(with_prior(p, old, new).mean())
+    return new
+
+
+def best_threshold(p: Probabilities, labels: np.ndarray) -> float:
+    """The threshold with the highest balanced accuracy on val."""
+    values = np.unique(p)
+    cuts = (values[1:] + values[:-1]) / 2
+    scores = [(p > cut)[labels == 1].mean() + (p <= cut)[labels == 0].mean() for cut in cuts]
+    return float(cuts[int(np.argmax(scores))])
+
+
+def decisions(kept: store.Kept, train_prior: float) -> dict[str, np.ndarray]:
+    """Test decisions of one run, by the rule that makes them."""
+    (val, val_labels), (p, labels) = kept.splits['val'], kept.splits['test']
+    exact = with_prior(p, train_prior, float(labels.mean()))
+    em = with_prior(p, train_prior, estimated_prior(p, train_prior))
+    return {
+        'threshold .5': p > 0.5,
+        'threshold chosen on val': p > best_threshold(val, val_labels),
+        'exact test prior': exact > 0.5,
+        'prior by EM': em > 0.5,
+    }
+
+
+def rates(decided: np.ndarray, labels: np.ndarray) -> tuple[float, float, float]:
+    """Accuracy, recall of Normal, sensitivity."""
+    matrix = metrics.confusion_matrix(np.eye(2)[decided.astype(int)], labels)
+    well, ill = matrix
+    return np.trace(matrix) / matrix.sum(), well[0] / well.sum(), ill[1] / ill.sum()
+
+
+def main() -> None:
+    """Write `results/afterwards.md` and put it into this folder's README."""
+    kept = store.read(HERE / 'results')
+    lines = []
+    for row in dict.fromkeys(run.line['row'] for run in kept):
+        runs = [run for run in kept if run.line['row'] == row]
+        made = [decisions(run, float(run.splits['val'][1].mean())) for run in runs]
+        for rule in made[0]:
+            pairs = zip(made, runs, strict=True)
+            found = np.array([rates(one[rule], run.splits['test'][1]) for one, run in pairs])
+            lines.append([row, rule, *map(table.spread, found.T), str(len(runs))])
+    text = table.lines(HEADS, lines)
+    files.write_text(HERE / 'results' / 'afterwards.md', text)
+    table.place(text, 'afterwards', HERE / 'README.md')
+    print(text)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,68 @@
+"""Which validation signal ranks the recipes as the test split does.
+
+python experiments/protocol/agreement.py
+"""
+
+import pathlib
+from collections import defaultdict
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from pneumo_jax import files
+from pneumo_jax.sweep import store, table
+
+HERE = pathlib.Path(__file__).parent
+HEADS = (
+    'signal',
+    'rank correlation with test AUROC',
+    'would choose',
+    'its test AUROC',
+    'its test ACC',
+)
+SIGNALS = {
+    f'{name} {score}': (split, score, sign)
+    for split, name in (('val', 'val'), ('val_corrupted', 'corrupted val'))
+    for score, sign in (('auroc', 1), ('accuracy', 1), ('loss', -1))
+}
+
+
+def main() -> None:
+    """Write `results/agreement.md` and put it into this folder's README."""
+    kept = store.read(HERE / 'results')
+    lines = [line for val in ('official', 'patients') for line in compared(kept, val)]
+    text = table.lines(HEADS, lines)
+    files.write_text(HERE / 'results' / 'agreement.md', text)
+    table.place(text, 'agreement', HERE / 'README.md')
+    print(text)
+
+
+def compared(kept: list[store.Kept], val: str) -> list[list[str]]:
+    """A line for every signal of the runs with this val split; scores are means over seeds."""
+    runs = defaultdict(list)
+    for run in kept:
+        recipe, _, of = run.line['row'].rpartition(', ')
+        if of == val:
+            runs[recipe].append(run)
+
+    def means(split: str, score: str) -> np.ndarray:
+        return np.array([np.mean([run.score(split, score) for run in of]) for of in runs.values()])
+
+    auroc, accuracy = means('test', 'auroc'), means('test', 'accuracy')
+    lines = []
+    for name, (split, score, sign) in SIGNALS.items():
+        signal = sign * means(split, score)
+        best = int(signal.argmax())
+        agreement = spearmanr(signal, auroc).statistic
+        cells = [
+            f'{agreement:.2f}',
+            list(runs)[best],
+            f'{auroc[best]:.3f}',
+            f'{accuracy[best]:.3f}',
+        ]
+        lines.append([f'{val}: {name}', *cells])
+    return lines
+
+
+if __name__ == '__main__':
+    main()
