@@ -18,7 +18,7 @@ from pneumo_jax.augment import filters, photometric
 
 Image = Float[Array, 'h w c']
 Square = Float[np.ndarray, 'n n']
-Corruption = Callable[[Key[Array, ''], Image, int], Image]
+Corruption = Callable[..., Image]  # of key, image and severity
 
 SEVERITIES = (1, 2, 3, 4, 5)
 GRAY = np.array([299, 587, 114], np.float32) / 1000  # as Pillow has it (ITU-R 601-2)
@@ -59,7 +59,7 @@ def _gaussian_blur(key: Key[Array, ''], image: Image, size: int) -> Image:
     def rows(n: int) -> Square:
         mirrored = np.pad(np.eye(n), ((size // 2, size // 2), (0, 0)), 'reflect')
         taps = [weight * mirrored[i : i + n] for i, weight in enumerate(weights / weights.sum())]
-        return np.sum(taps, axis=0, dtype=np.float32)
+        return np.stack(taps).sum(0).astype(np.float32)
 
     return filters.along(rows(image.shape[0]), image, rows(image.shape[1]))
 

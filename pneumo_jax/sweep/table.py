@@ -27,13 +27,13 @@ def table(study: Study, found: Sequence[Summary], weights: Sequence[str]) -> str
 def seeds(found: Sequence[Summary]) -> str:
     """A line for every run."""
     heads = ('row', 'seed', 'test AUROC', 'test ACC', 'Normal recall')
-    lines = [
+    rows = [
         [summary.row, run.line['seed'], *(f'{run.score("test", name):.4f}' for name in names)]
         for names in [('auroc', 'accuracy', 'specificity')]
         for summary in found
         for run in summary.runs
     ]
-    return lines(heads, lines)
+    return lines(heads, rows)
 
 
 def place(text: str, name: str, readme: pathlib.Path) -> None:
