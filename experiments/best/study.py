@@ -15,6 +15,7 @@ def get_study() -> Study:
         seeds=(0, 1, 2, 3, 4),
         rows={
             '28 px': Row('configs/best.py:28', {'score_corrupted': True}),
+            '28 px, 60 epochs': Row('configs/best.py:28', {'epochs': 60, 'score_corrupted': True}),
             '64 px, rebuilt': Row(
                 'configs/best.py:64',
                 {'data.path': 'data/chest_xray_64.npz', 'score_corrupted': True},

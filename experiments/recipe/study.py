@@ -2,8 +2,8 @@
 
     python -m pneumo_jax sweep experiments/recipe
 
-The net is the same in every row, and all but the first train for 30 epochs, half as long as
-`configs/best.py` does.
+The net is the same in every row, and all but the first train for 30 epochs, a third as long
+as `configs/best.py` does.
 """
 
 from pneumo_jax.sweep import Row, Study
