@@ -150,19 +150,26 @@ def test_a_loop_on_the_device_is_resumed_to_the_same_bits(
     page = config.load(f'{ROOT}/configs/cnn_bn_dropout.py:smoke', wanted)
     run.run(page, tmp_path / 'whole')
 
+    run_until_killed(page, tmp_path / 'killed', 4, monkeypatch)
+    assert not log.read(tmp_path / 'killed'), 'the first of the two epochs has 5 steps'
+    run.run(page, tmp_path / 'killed')
+    assert ended(tmp_path / 'killed') == ended(tmp_path / 'whole')
+
+
+def run_until_killed(
+    page: Any, folder: pathlib.Path, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that ends right after the checkpoint of step `at` was asked for."""
     save = checkpoint.Checkpoints.save
 
     def save_and_die(self: Any, step: int, *arguments: Any) -> None:
         save(self, step, *arguments)
-        if step == 4:
+        if step == at:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
         dying.setattr(checkpoint.Checkpoints, 'save', save_and_die)
-        run.run(page, tmp_path / 'killed')
-    assert not log.read(tmp_path / 'killed'), 'the first of the two epochs has 5 steps'
-    run.run(page, tmp_path / 'killed')
-    assert ended(tmp_path / 'killed') == ended(tmp_path / 'whole')
+        run.run(page, folder)
 
 
 def ended(folder: pathlib.Path) -> tuple[Any, ...]:
@@ -230,15 +237,6 @@ def test_the_whole_recipe_is_resumed_to_the_same_bits(
     }
     page = config.load(f'{ROOT}/configs/cnn_bn_dropout.py:smoke', parts)
     run.run(page, tmp_path / 'whole')
-    save = checkpoint.Checkpoints.save
-
-    def save_and_die(self: Any, step: int, *arguments: Any) -> None:
-        save(self, step, *arguments)
-        if step == 8:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
-        dying.setattr(checkpoint.Checkpoints, 'save', save_and_die)
-        run.run(page, tmp_path / 'killed')
+    run_until_killed(page, tmp_path / 'killed', 8, monkeypatch)
     run.run(page, tmp_path / 'killed')
     assert ended(tmp_path / 'killed') == ended(tmp_path / 'whole')
