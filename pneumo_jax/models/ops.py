@@ -106,7 +106,9 @@ def _product_backward(kept: tuple[Matrix, Matrix], dy: Matrix) -> tuple[Matrix, 
         # barrier keeps XLA from folding the transposition back into the product.
         return lax.optimization_barrier(dy.T @ x).T
 
-    cpu = narrow_first if x.shape[1] > dy.shape[1] else library
+    # With few rows the product is little work, and turning its result around is most of it.
+    many = len(x) >= x.shape[1] > dy.shape[1]
+    cpu = narrow_first if many else library
     return dy @ kernel.T, lax.platform_dependent(x, dy, cpu=cpu, default=library)
 
 
