@@ -9,7 +9,8 @@ from typing import Any
 from pneumo_jax import config as configs
 
 OURS = 'ours'
-PEERS = {'torch': ('torch eager', 'torch compile', 'torch notebook')}
+NOTEBOOK = 'torch notebook'
+PEERS = {'torch': ('torch eager', 'torch compile', NOTEBOOK)}
 PEERS_SCRIPT = pathlib.Path('experiments/speed/peers.py')
 MEASURES = {
     'step': 'forward, backward and Adam, on data that already lie on the device',

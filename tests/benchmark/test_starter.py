@@ -2,7 +2,7 @@ import pathlib
 
 import pytest
 
-from pneumo_jax.benchmark import starter
+from pneumo_jax.benchmark import cases, starter
 from pneumo_jax.benchmark.cases import Case
 from pneumo_jax.benchmark.starter import Starter
 
@@ -19,3 +19,13 @@ def test_environments_say_which_devices_and_where_to_meet(
     assert [found[name] for name in starter.JOINING] == ['x:1', '2', '1']
     alone = Case('ours', 'mlp', {}, 28, 8)
     assert not set(starter.JOINING) & set(Starter(tmp_path, 'python').environment(alone, 0, ''))
+
+
+def test_only_the_notebook_has_malloc_as_it_comes(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('GLIBC_TUNABLES', 'glibc.malloc.hugetlb=1')
+    made = Starter(tmp_path, 'python')
+    for variant, kept in ((cases.OURS, True), ('torch eager', True), (cases.NOTEBOOK, False)):
+        case = Case(variant, 'cnn', {}, 28, 8)
+        assert ('GLIBC_TUNABLES' in made.environment(case, 0, '')) == kept
