@@ -13,6 +13,7 @@ from pneumo_jax.sweep import store, study, summary, table
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
 HEADS = ('system', 'px', 'protocol', 'seeds', 'test AUROC', 'test ACC', 'Normal recall')
+SCORES = {'auroc': 4, 'accuracy': 3, 'specificity': 3}
 VAL = 'chosen on val'
 QUOTED = [
     ('original study, best of six models', '224', 'last epoch', '1', '-', '.872', '.68'),
@@ -42,8 +43,8 @@ def main() -> None:
 def ours(row: summary.Summary) -> list[list[str]]:
     """Two lines: the seeds one by one, and their ensemble."""
     pixels, count = row.row.replace(' px', ''), len(row.runs)
-    spreads = [table.spread(row.scores('test', m)) for m in ('auroc', 'accuracy', 'specificity')]
-    together = [f'{row.ensemble[m]:.3f}' for m in ('auroc', 'accuracy', 'specificity')]
+    spreads = [table.spread(row.scores('test', m), digits) for m, digits in SCORES.items()]
+    together = [f'{row.ensemble[m]:.{digits}f}' for m, digits in SCORES.items()]
     protocol = 'last epoch; see `experiments/best`'
     return [
         ['**`configs/best.py`**', pixels, protocol, str(count), *spreads],

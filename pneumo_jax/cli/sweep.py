@@ -5,7 +5,7 @@ import pathlib
 from typing import Any
 
 from pneumo_jax import errors
-from pneumo_jax.cli.benchmark import count, names
+from pneumo_jax.cli.benchmark import count
 
 ABOUT = """
 Run what is missing of a study (FOLDER/study.py: rows of configs, and seeds), each run a process of
@@ -15,7 +15,7 @@ The same command goes on after a stop; with nothing to run it writes the same ta
 EXAMPLES = """
 examples:
   python -m pneumo_jax sweep experiments/recipe
-  python -m pneumo_jax sweep experiments/recipe --only notebook,ours --seeds 1 --jobs 1
+  python -m pneumo_jax sweep experiments/recipe --only '+ flips' '+ crops' --seeds 1
   python -m pneumo_jax sweep experiments/recipe --dry-run
 """
 
@@ -32,7 +32,7 @@ def add(verbs: Any) -> None:
     add('folder', type=pathlib.Path, metavar='FOLDER', help='experiments/NAME, with a study.py')
     add('--jobs', type=count, metavar='N', help='runs at a time (one a core, or one on a GPU)')
     add('--seeds', type=count, metavar='N', help='run only the first N seeds')
-    add('--only', type=names, default=(), metavar='ROW,ROW', help='run only these rows')
+    add('--only', nargs='+', default=(), metavar='ROW', help='run only these rows')
     add('--dry-run', action='store_true', help='print the commands that are missing')
     verb.set_defaults(door=run, parser=verb)
 

@@ -78,21 +78,20 @@ def _row(study: Study, summary: Summary) -> list[str]:
     return [
         name,
         str(count) if count == all_of_them else f'{count} of {all_of_them}',
-        *(
-            f'{spread(summary.scores("test", m))} {_interval(summary, m)}'
-            for m in ('auroc', 'accuracy')
-        ),
+        f'{spread(summary.scores("test", "auroc"), 4)} {_interval(summary, "auroc")}',
+        f'{spread(summary.scores("test", "accuracy"))} {_interval(summary, "accuracy")}',
         *(spread(summary.scores('test', m)) for m in ('specificity', 'sensitivity')),
-        *(f'{summary.ensemble[metric]:.3f}' for metric in ('auroc', 'accuracy')),
-        spread(summary.scores('val', 'auroc')),
+        f'{summary.ensemble["auroc"]:.4f}',
+        f'{summary.ensemble["accuracy"]:.3f}',
+        spread(summary.scores('val', 'auroc'), 4),
         *(_p(p) for p in (summary.p_auroc, summary.p_errors)),
     ]
 
 
-def spread(scores: Float[np.ndarray, ' s']) -> str:
+def spread(scores: Float[np.ndarray, ' s'], digits: int = 3) -> str:
     """'0.953 +- 0.004': mean and sample standard deviation."""
-    sd = f'{np.std(scores, ddof=1):.3f}' if len(scores) > 1 else '-'
-    return f'{scores.mean():.3f} +- {sd}'
+    sd = f'{np.std(scores, ddof=1):.{digits}f}' if len(scores) > 1 else '-'
+    return f'{scores.mean():.{digits}f} +- {sd}'
 
 
 def _interval(summary: Summary, metric: str) -> str:

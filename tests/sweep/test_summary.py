@@ -80,7 +80,7 @@ def test_the_table_says_what_was_measured(study: Study, kept: list[Kept]) -> Non
     scores = [float(run.line['test_auroc']) for run in kept[2:]]
     low, high = found[1].intervals['auroc']
     assert cells['test AUROC [95 % CI]'] == (
-        f'{plain.fmean(scores):.3f} +- {plain.stdev(scores):.3f} [{low:.3f}, {high:.3f}]'
+        f'{plain.fmean(scores):.4f} +- {plain.stdev(scores):.4f} [{low:.3f}, {high:.3f}]'
     )
     assert cells['| row'] == '| `wide net` (64 units)'
     assert narrow.endswith('| - | - |')
