@@ -19,9 +19,9 @@ from jaxtyping import Float
 # Strided 3x3: 46 / 3.2 at 4 px (batch 128); about even from 7 to 28 px, and at 56 px, where patches
 # cost memory, 12 / 19.
 LARGEST_STRIDED = 16
-# Neighbours of a row that are worked out together, for images of one channel. The map, and then the
-# gradient of the kernel, for 3x3 to 16 channels: 1.6 / 0.5 and 0.9 / 0.8 at 28 px (batch 128),
-# 25 / 9.3 and 15 / 13 at 224 px (batch 32). 2, 7 and 8 are slower, and strided 7x7 gains nothing.
+# Neighbours of a row that are worked out together, for images of one channel. The map alone, 3x3 to
+# 16 channels: 1.6 / 0.5 at 28 px (batch 128), 25 / 9.3 at 224 px (batch 32). 2, 7 and 8 are slower,
+# and strided 7x7 gains nothing.
 ABREAST = 4
 
 Map = Float[Array, 'b h w c']
@@ -65,7 +65,7 @@ def _cpu_form(
         return functools.partial(_depthwise, padding=padding) if depthwise else None
     width = shape[2] + 2 * padding - size + 1
     if shape[-1] == 1 and stride == 1 < size and width % ABREAST == 0:
-        return functools.partial(_abreast, padding=padding)
+        return lambda x, kernel: _abreast(x, kernel, padding)
     if size == stride and not padding:  # 1x1: 16 / 12 at 56 px; 4x4: 5.0 / 2.1 at 224 px
         return _tiles
     if (
@@ -134,6 +134,7 @@ def _patches(x: Map, kernel: Kernel, stride: int, padding: int) -> Map:
     return _matmul(jnp.concatenate(slices, axis=-1), kernel)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _abreast(x: Map, kernel: Kernel, padding: int) -> Map:
     """A product from what `ABREAST` neighbours see together to all their channels.
 
@@ -151,7 +152,20 @@ def _abreast(x: Map, kernel: Kernel, padding: int) -> Map:
     ]
     matrix = jnp.stack(shifted, axis=2).reshape(k * seen, ABREAST * channels)
     patches = lax.optimization_barrier(jnp.concatenate(taps, axis=-1))
-    return dot(patches, matrix).reshape(b, height, width, channels)
+    return (patches.reshape(-1, k * seen) @ matrix).reshape(b, height, width, channels)
+
+
+def _abreast_forward(x: Map, kernel: Kernel, padding: int) -> tuple[Map, tuple[Map, Kernel]]:
+    return _abreast(x, kernel, padding), (x, kernel)
+
+
+def _abreast_backward(padding: int, kept: tuple[Map, Kernel], dy: Map) -> tuple[Map, Kernel]:
+    # The library's: as fast, and on several devices it is the kernel that is summed over them.
+    library = functools.partial(_library, stride=1, padding=padding, groups=1)
+    return jax.vjp(library, *kept)[1](dy)
+
+
+_abreast.defvjp(_abreast_forward, _abreast_backward)
 
 
 def _depthwise(x: Map, kernel: Kernel, padding: int) -> Map:

@@ -29,7 +29,8 @@ def taps(length: int) -> int:
 PRODUCTS = {
     'mlp': 2 * 784 * 32 + 3 * 32 * 2,
     'cnn': (
-        2 * taps(28) ** 2 * 1 * 4
+        28 * 7 * (3 * 6) * (4 * 4)  # four neighbours at once
+        + taps(28) ** 2 * 1 * 4
         + 3 * taps(14) ** 2 * 4 * 8
         + 3 * 7 * 7 * 8 * 16
         + 3 * 16 * 2
