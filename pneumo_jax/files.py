@@ -19,10 +19,15 @@ def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_bytes(path: pathlib.Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: pathlib.Path, text: str) -> None:
     """Write `text` to `path`, whole or not at all."""
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding='utf-8')
+    write_bytes(path, text.encode('utf-8'))
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

@@ -4,11 +4,11 @@ import pathlib
 import statistics
 from typing import Any
 
+import jax
 import numpy as np
-from jaxtyping import Float
 from ml_collections import ConfigDict
 
-from pneumo_jax import files, runtime
+from pneumo_jax import files, runtime, weights
 from pneumo_jax.data.dataset import SPLITS, Dataset
 from pneumo_jax.evaluation import figures, medmnist_csv, metrics, report
 from pneumo_jax.training import log, workdir
@@ -29,17 +29,27 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 
 
 def write(
-    folder: pathlib.Path, config: ConfigDict, dataset: Dataset, logits: Arrays, labels: Arrays
+    folder: pathlib.Path,
+    config: ConfigDict,
+    dataset: Dataset,
+    logits: Arrays,
+    labels: Arrays,
+    variables: weights.Variables,
+    meta: weights.Meta,
 ) -> None:
     """Leave everything in the run folder; with several seeds each has a folder `seed-N` in it.
 
     Logits have shape [n, k], or [s, n, k] for several seeds, whose mean probability is then the
-    folder's own prediction. `results.json` comes last: where it is, the run is finished.
+    folder's own prediction, and whose `variables` have a leading axis too. `results.json` comes
+    last: where it is, the run is finished.
     """
+    variables = jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0)), variables)
+    meta = {**meta, 'views': config.views}
     title = f'{dataset.title}, {config.model.name}, '
     about = {'data': describe(dataset), 'weights': config.weights, 'origin': runtime.provenance()}
     about['test_scored'] = workdir.times_scored(folder, 'test')
     if config.seeds == 1:
+        weights.save(folder / workdir.WEIGHTS, variables, meta)
         scores = _write(folder, f'{title}seed {config.seed}', dataset, logits, labels)
         results: dict[str, Any] = {**scores, **about}
     else:
@@ -49,19 +59,16 @@ def write(
             one = {name: values[i] for name, values in logits.items()}
             place = folder / f'seed-{seed}'
             place.mkdir(exist_ok=True)
+            own = jax.tree.map(lambda leaf, i=i: leaf[i], variables)
+            weights.save(place / workdir.WEIGHTS, own, meta)
             each[seed] = _write(place, f'{title}seed {seed}', dataset, one, labels)
             files.write_json(place / workdir.RESULTS, {**each[seed], **about})
-        mean = {name: ensemble(values) for name, values in logits.items()}
+        mean = {name: metrics.ensemble(values) for name, values in logits.items()}
         title = f'{title}ensemble of seeds {seeds[0]} to {seeds[-1]}'
         together = _write(folder, title, dataset, mean, labels, more=of_seeds(each))
         results = {**means(each), 'seeds': each, 'ensemble': together, **about}
     figures.learning_curves(log.read(folder), title, folder / 'figures' / 'learning_curves.png')
     files.write_json(folder / workdir.RESULTS, results)
-
-
-def ensemble(logits: Float[np.ndarray, 's n k']) -> Float[np.ndarray, 'n k']:
-    """The logarithm of the models' mean probabilities, which serves as logits."""
-    return np.log(np.mean([metrics.softmax(one) for one in logits], 0) + np.finfo(float).tiny)
 
 
 def means(each: dict[int, Scores]) -> dict[str, dict[str, float]]:

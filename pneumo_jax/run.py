@@ -55,6 +55,11 @@ def _train_and_score(
 ) -> None:
     preprocess = Preprocess(*dataset.image_shape)
     model = models.create(**config.model, num_classes=len(dataset.classes))
+    meta = {
+        'model': configs.to_json(config)['model'],
+        'classes': list(dataset.classes),
+        'preprocess': dataclasses.asdict(preprocess),
+    }
     variables, logits = loop.fit(
         config,
         model,
@@ -62,11 +67,7 @@ def _train_and_score(
         train=dataset.train,
         val=dataset.val,
         folder=folder,
-        meta={
-            'model': configs.to_json(config)['model'],
-            'classes': list(dataset.classes),
-            'preprocess': dataclasses.asdict(preprocess),
-        },
+        meta=meta,
         say=say,
         prefix='[synthetic] ' if dataset.synthetic else '',
     )
@@ -80,7 +81,7 @@ def _train_and_score(
     scored = {name: logits(variables, split.images) for name, split in splits.items()}
     if runtime.is_main():
         labels = {name: split.labels for name, split in splits.items()}
-        outputs.write(folder, config, dataset, scored, labels)
+        outputs.write(folder, config, dataset, scored, labels, variables, meta)
         say(f'\n{(folder / workdir.REPORT).read_text()}\nEverything is in {folder}')
 
 

@@ -35,6 +35,8 @@ LAYERS = {
     'benchmark': 4,
     'audit': 4,
     'sweep': 4.5,
+    'weights': 0.5,
+    'trained': 2.5,
     'outputs': 3.5,
     'run': 4,
     'doors': 5,

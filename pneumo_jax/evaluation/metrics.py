@@ -46,6 +46,13 @@ def softmax(logits: Float[np.ndarray, 'n k']) -> Float[np.ndarray, 'n k']:
     return odds / odds.sum(1, keepdims=True)
 
 
+def ensemble(logits: Float[np.ndarray, 's n k']) -> Float[np.ndarray, 'n k']:
+    """The logarithm of the models' mean probabilities, which serves as logits; of one, its own."""
+    if len(logits) == 1:
+        return logits[0]
+    return np.log(np.mean([softmax(one) for one in logits], 0) + np.finfo(float).tiny)
+
+
 def cross_entropy(
     logits: Float[np.ndarray, 'n k'], labels: Int[np.ndarray, ' n']
 ) -> Float[np.ndarray, ' n']:

@@ -18,6 +18,7 @@ RUN = 'run.json'
 RESULTS = 'results.json'
 REPORT = 'report.txt'
 SCORED = 'scored.jsonl'
+WEIGHTS = 'model.safetensors'
 
 
 def check(folder: pathlib.Path, config: ConfigDict) -> None:

@@ -1,0 +1,68 @@
+"""A model's weights in a file of their own: safetensors, which holds numbers and text, no code.
+
+A tensor is named by its path, 'params/layer1_0/conv1/kernel', and the file's metadata says as JSON
+what it takes to use them.
+"""
+
+import json
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from pneumo_jax import errors, files
+
+FORMAT = 1  # of the metadata; a file of a higher one is refused
+LARGEST = 2**33  # bytes; ViT-B/16 has 0.35 GB
+
+Variables = dict[str, Any]
+Meta = dict[str, Any]
+
+
+def save(path: pathlib.Path, variables: Variables, meta: Meta) -> None:
+    """Write nested dictionaries of arrays, which every process of a job holds whole."""
+    from safetensors.numpy import save as to_bytes
+
+    leaves, _ = jax.tree_util.tree_flatten_with_path(variables)
+    tensors = {
+        '/'.join(str(step.key) for step in where): np.ascontiguousarray(leaf)
+        for where, leaf in leaves
+    }
+    text = {'format': json.dumps(FORMAT)} | {name: json.dumps(meta[name]) for name in meta}
+    files.write_bytes(path, to_bytes(tensors, text))
+
+
+def load(path: pathlib.Path) -> tuple[Variables, Meta]:
+    """(variables, meta) as `save` wrote them.
+
+    Raises:
+        UserError: the file is missing, damaged, too large, or of a newer version of this package.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if path.stat().st_size > LARGEST:
+            raise errors.UserError(f'{path} is larger than {LARGEST / 1e9:.0f} GB: no weights.')
+        with safe_open(path, framework='numpy') as file:
+            meta = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, ValueError, SafetensorError) as error:
+        raise errors.UserError(f'{path} cannot be read as weights: {error}') from error
+    if meta.get('format') is None:
+        raise errors.UserError(f'{path} holds weights, but not a run of this package.')
+    if meta.pop('format') > FORMAT:
+        raise errors.UserError(f'{path} was written by a newer version; update pneumo_jax.')
+    return nested(tensors), meta
+
+
+def nested(tensors: dict[str, Any]) -> Variables:
+    """{'params/fc/bias': x} -> {'params': {'fc': {'bias': x}}}."""
+    tree: Variables = {}
+    for name, tensor in tensors.items():
+        *parents, leaf = name.split('/')
+        place = tree
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[leaf] = tensor
+    return tree

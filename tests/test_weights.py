@@ -1,0 +1,46 @@
+"""The weights' file: what is written comes back, and what is not one is refused."""
+
+import json
+import pathlib
+import pickle
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from pneumo_jax import errors, weights
+
+TREE = {
+    'params': {'fc': {'bias': np.arange(3.0), 'kernel': np.ones((2, 3), np.float32)}},
+    'batch_stats': {'bn': {'mean': np.zeros(2)}},
+}
+
+
+def test_weights_come_back_as_they_were(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / 'w.safetensors'
+    turned = np.arange(6.0, dtype=np.float32).reshape(2, 3).T  # not contiguous
+    weights.save(path, {**TREE, 'turned': turned}, {'classes': ['a', 'b']})
+    variables, meta = weights.load(path)
+    assert meta == {'classes': ['a', 'b']}
+    np.testing.assert_array_equal(variables['turned'], turned)
+    np.testing.assert_array_equal(variables['params']['fc']['bias'], np.arange(3.0))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_are_no_weights_is_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / 'w.safetensors'
+    with pytest.raises(errors.UserError, match='cannot be read'):
+        weights.load(path)
+    path.write_bytes(pickle.dumps(TREE))
+    with pytest.raises(errors.UserError, match='cannot be read'):
+        weights.load(path)
+    weights.save(path, TREE, {})
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(errors.UserError, match='cannot be read'):
+        weights.load(path)
+    save_file({'x': np.ones(2)}, path)
+    with pytest.raises(errors.UserError, match='not a run of this package'):
+        weights.load(path)
+    save_file({'x': np.ones(2)}, path, {'format': json.dumps(weights.FORMAT + 1)})
+    with pytest.raises(errors.UserError, match='newer version'):
+        weights.load(path)
