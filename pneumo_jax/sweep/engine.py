@@ -1,6 +1,7 @@
 """A sweep: run what is missing, keep it, and write what follows from it."""
 
 import contextlib
+import dataclasses
 import itertools
 import pathlib
 import shlex
@@ -46,11 +47,14 @@ def _sweep(
     wanted = _chosen(study, runs, seeds, only)
     place = pathlib.Path('runs', folder.name)
     if dry_run:
-        for run in _missing(wanted, store.read(folder / 'results')):
+        kept = store.read(folder / 'results')
+        kept += _of_others(_missing(wanted, kept), folder)
+        for run in _missing(wanted, kept):
             print(shlex.join(children.command(run, place)))
         return
     with _alone(folder, place):
         kept = _stored(runs, folder / 'results')
+        _keep(_of_others(_missing(wanted, kept), folder), runs, kept, folder / 'results')
         failures = _run(runs, _missing(wanted, kept), kept, place, folder / 'results', jobs)
         _write(study, runs, kept, folder)
     if failures:
@@ -99,6 +103,31 @@ def _stored(runs: Sequence[Run], results: pathlib.Path) -> list[Kept]:
     return kept
 
 
+def _of_others(missing: Sequence[Run], folder: pathlib.Path) -> list[Kept]:
+    """What other studies have run already, with the same config and seed; each of them is said."""
+    found: list[Kept] = []
+    for other in sorted(folder.parent.glob('*/results/runs.csv')):
+        if other.parent.parent.name == folder.name:
+            continue
+        there = {(one.line['seed'], one.line['config']): one for one in store.read(other.parent)}
+        for run in _missing(missing, found):
+            if one := there.get((str(run.seed), run.digest)):
+                print(f'{run.name}: as {one.line["row"]}-{run.seed} of {other.parent.parent}')
+                found.append(dataclasses.replace(one, line={**one.line, 'row': run.row}))
+    return found
+
+
+def _keep(
+    new: Sequence[Kept], runs: Sequence[Run], kept: list[Kept], results: pathlib.Path
+) -> None:
+    """Put `new` into `kept`, in the order of `runs`, and into the files."""
+    if new:
+        order = [run.key for run in runs]
+        kept.extend(new)
+        kept.sort(key=lambda one: order.index(one.key))
+        store.put(results, kept)
+
+
 def _run(
     runs: Sequence[Run],
     missing: Sequence[Run],
@@ -109,7 +138,6 @@ def _run(
 ) -> list[str]:
     """Run what is missing, and put it into `kept` and the files; returns what failed, and why."""
     jobs, failures = children.jobs(wanted), []
-    order = [run.key for run in runs]
     ready = [run for run in missing if (place / run.name / workdir.RESULTS).exists()]
     found = (children.Ended(run, seconds='', failure='') for run in ready)
     rest = [run for run in missing if run not in ready]
@@ -117,9 +145,7 @@ def _run(
     with children.Pool(place, jobs) as pool, tqdm(total=len(missing), unit='run') as bar:
         for ended in itertools.chain(found, pool.run(rest)):
             try:
-                kept.append(_collected(ended, place))
-                kept.sort(key=lambda one: order.index(one.key))
-                store.put(results, kept)
+                _keep([_collected(ended, place)], runs, kept, results)
             except errors.UserError as error:
                 failures.append(f'{ended.run.name}: {error}')
             bar.update()

@@ -38,7 +38,17 @@ def test_every_row_can_be_run_and_has_its_place_in_the_readme(
 def test_the_recipe_grows_part_by_part_into_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     recipe = studies.read(ROOT / 'experiments' / 'recipe')
-    assert recipe.rows[recipe.baseline].overrides == {'epochs': 30, 'score_corrupted': True}
+    assert recipe.rows[recipe.baseline].overrides == {'epochs': 20, 'score_corrupted': True}
+
+
+def test_what_studies_share_is_trained_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    runs = {folder.name: studies.runs(studies.read(folder)) for folder in STUDIES}
+    digests = {name: {run.digest for run in of} for name, of in runs.items()}
+    official = {run.digest for run in runs['protocol'] if run.row.endswith(', official')}
+    assert official <= digests['recipe']
+    assert {run.digest for run in runs['seed_study'] if run.row == 'best'} <= digests['best']
+    assert digests['architecture'] & digests['recipe']
 
 
 def test_another_prior_is_bayes_rule() -> None:

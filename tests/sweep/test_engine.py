@@ -62,6 +62,27 @@ def test_again_runs_nothing_and_writes_the_same(
     assert contents(folder) == before
 
 
+def test_what_another_study_has_run_is_taken_over(
+    folder: pathlib.Path,
+    finish: Finish,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    finish('narrow-0')
+    assert sweep(folder, '--only', 'narrow', '--seeds', '1') == 0
+    second = folder.parent / 'second'
+    second.mkdir()
+    (second / 'README.md').write_text('')
+    text = (folder / 'study.py').read_text()
+    (second / 'study.py').write_text(text.replace("'narrow'", "'few units'"))
+    monkeypatch.setattr(children, 'command', python('raise SystemExit("must not run")'))
+    assert sweep(second, '--only', 'few units', '--seeds', '1') == 0
+    assert 'few-units-0: as narrow-0 of experiments/tiny' in capsys.readouterr().out
+    own, taken = lines(folder)[0], lines(second)[0]
+    assert taken == own | {'row': 'few units'}
+    assert sweep(second, '--only', 'few units', '--seeds', '2') == 2, 'the second seed is not there'
+
+
 def test_a_study_half_run_is_shown(folder: pathlib.Path, finish: Finish) -> None:
     finish('narrow-0')
     assert sweep(folder, '--only', 'narrow', '--seeds', '1') == 0
