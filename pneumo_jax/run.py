@@ -13,7 +13,7 @@ from pneumo_jax import data, models, outputs, runtime
 from pneumo_jax.augment import corruptions
 from pneumo_jax.data.dataset import Dataset
 from pneumo_jax.data.preprocess import Preprocess
-from pneumo_jax.training import build, loop, workdir
+from pneumo_jax.training import build, initial, loop, probe, workdir
 
 
 def run(config: ConfigDict, folder: pathlib.Path) -> None:
@@ -35,11 +35,12 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
         if _told(folder, say):
             return
     build.plan_of(config, len(dataset.train))  # a mistake must not claim the folder
+    preprocess = _preprocess(config, dataset)
     with workdir.locked(folder) if runtime.is_main() else contextlib.nullcontext():
         if runtime.is_main():
             workdir.claim(folder, config, outputs.describe(dataset), runtime.provenance())
         say(f'{dataset.title}; run folder {folder}')
-        _train_and_score(config, folder, dataset, say)
+        _train_and_score(config, folder, dataset, preprocess, say)
 
 
 def _told(folder: pathlib.Path, say: Callable[[str], None]) -> bool:
@@ -50,17 +51,30 @@ def _told(folder: pathlib.Path, say: Callable[[str], None]) -> bool:
     return finished
 
 
+def _preprocess(config: ConfigDict, dataset: Dataset) -> Preprocess:
+    """From bytes to -1..1, or to what the weights that `config` names expect."""
+    usual = Preprocess(*dataset.image_shape)
+    if not config.pretrained.source:
+        return usual
+    mean, std = initial.scale(config)
+    return dataclasses.replace(usual, mean=mean, std=std)
+
+
 def _train_and_score(
-    config: ConfigDict, folder: pathlib.Path, dataset: Dataset, say: Callable[[str], None]
+    config: ConfigDict,
+    folder: pathlib.Path,
+    dataset: Dataset,
+    preprocess: Preprocess,
+    say: Callable[[str], None],
 ) -> None:
-    preprocess = Preprocess(*dataset.image_shape)
     model = models.create(**config.model, num_classes=len(dataset.classes))
     meta = {
         'model': configs.to_json(config)['model'],
         'classes': list(dataset.classes),
         'preprocess': dataclasses.asdict(preprocess),
     }
-    variables, logits = loop.fit(
+    fit = probe.fit if config.finetune.mode == 'probe' else loop.fit
+    variables, logits = fit(
         config,
         model,
         preprocess,
