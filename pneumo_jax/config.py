@@ -76,6 +76,11 @@ def _check_pairs(config: ConfigDict) -> None:
             "config.weights='best' chooses one checkpoint, which holds all seeds: "
             'give --config.weights=last, or train the seeds one by one.'
         )
+    if config.finetune.mode == 'probe' and (config.seeds > 1 or config.finetune.freeze_epochs):
+        raise errors.UserError(
+            "config.finetune.mode='probe' solves for the head of one model and trains nothing: "
+            'leave config.seeds at 1 and config.finetune.freeze_epochs at 0.'
+        )
 
 
 def flatten(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

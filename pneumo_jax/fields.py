@@ -34,6 +34,7 @@ MODELS: dict[str, dict[str, Any]] = {
         'heads': 0,
         'dropout': 0.0,
         'drop_path': 0.0,
+        'layer_scale': False,
     },
 }
 
@@ -44,6 +45,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     'data.fallback': ('', 'synthetic'),
     'data.val': ('official', 'patients'),
     'augment.policy': ('', 'randaugment', 'trivialaugment'),
+    'finetune.mode': ('full', 'probe'),
+    'finetune.bn': ('train', 'frozen'),
     'loss.name': ('cross_entropy', 'focal'),
     'optim.name': ('adam', 'sgd', 'lamb', 'lion'),
     'optim.schedule': ('constant', 'cosine', 'onecycle'),
@@ -74,6 +77,10 @@ RANGES: dict[str, tuple[float, float]] = {
     'augment.jpeg': (0, 95),
     'augment.sharpness': (0, 10),
     'augment.cutout': (0, 1),
+    'finetune.freeze_epochs': (0, 10**6),
+    'mae.mask': (0.05, 0.95),
+    'mae.decoder_width': (32, 4096),
+    'mae.decoder_depth': (1, 100),
     'mix.mixup': (0, 100),
     'mix.cutmix': (0, 100),
     'loss.smoothing': (0, 0.99),
@@ -110,6 +117,21 @@ def defaults(model: str) -> ConfigDict:
     config.score_corrupted = False  # at the end val is also scored shifted by known corruptions
 
     config.model = ConfigDict({'name': model, 'dtype': 'float32', **MODELS[model]})
+
+    config.pretrained = ConfigDict()
+    config.pretrained.source = ''  # a .safetensors file, a run folder, or timm's name of weights
+    config.pretrained.revision = ''  # of weights that are downloaded
+    config.pretrained.sha256 = ''  # of the file: another one is refused
+
+    config.finetune = ConfigDict()
+    config.finetune.mode = 'full'  # or 'probe': the head alone, solved for features computed once
+    config.finetune.freeze_epochs = 0.0  # the head alone is trained so long, then everything
+    config.finetune.bn = 'train'  # 'frozen': running statistics are used in training, and kept
+
+    config.mae = ConfigDict()  # of the verb `pretrain` alone
+    config.mae.mask = 0.75  # the share of the patches that is hidden
+    config.mae.decoder_width = 64
+    config.mae.decoder_depth = 2
 
     config.data = ConfigDict()
     config.data.name = 'pneumoniamnist'  # a MedMNIST 2D set, or 'synthetic'

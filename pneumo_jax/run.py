@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
+from flax import linen as nn
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -13,7 +14,7 @@ from pneumo_jax import data, models, outputs, runtime
 from pneumo_jax.augment import corruptions
 from pneumo_jax.data.dataset import Dataset
 from pneumo_jax.data.preprocess import Preprocess
-from pneumo_jax.training import build, loop, workdir
+from pneumo_jax.training import build, initial, loop, probe, workdir
 
 
 def run(config: ConfigDict, folder: pathlib.Path) -> None:
@@ -34,12 +35,16 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
         workdir.check(folder, config)
         if _told(folder, say):
             return
-    build.plan_of(config, len(dataset.train))  # a mistake must not claim the folder
+    # A mistake must not claim the folder.
+    build.plan_of(config, len(dataset.train))
+    preprocess = _preprocess(config, dataset)
+    model = models.create(**config.model, num_classes=len(dataset.classes))
+    initial.check(config, model, preprocess)
     with workdir.locked(folder) if runtime.is_main() else contextlib.nullcontext():
         if runtime.is_main():
             workdir.claim(folder, config, outputs.describe(dataset), runtime.provenance())
         say(f'{dataset.title}; run folder {folder}')
-        _train_and_score(config, folder, dataset, say)
+        _train_and_score(config, folder, dataset, model, preprocess, say)
 
 
 def _told(folder: pathlib.Path, say: Callable[[str], None]) -> bool:
@@ -50,17 +55,30 @@ def _told(folder: pathlib.Path, say: Callable[[str], None]) -> bool:
     return finished
 
 
+def _preprocess(config: ConfigDict, dataset: Dataset) -> Preprocess:
+    """From bytes to -1..1, or to what the weights that `config` names expect."""
+    usual = Preprocess(*dataset.image_shape)
+    if not config.pretrained.source:
+        return usual
+    mean, std = initial.scale(config)
+    return dataclasses.replace(usual, mean=mean, std=std)
+
+
 def _train_and_score(
-    config: ConfigDict, folder: pathlib.Path, dataset: Dataset, say: Callable[[str], None]
+    config: ConfigDict,
+    folder: pathlib.Path,
+    dataset: Dataset,
+    model: nn.Module,
+    preprocess: Preprocess,
+    say: Callable[[str], None],
 ) -> None:
-    preprocess = Preprocess(*dataset.image_shape)
-    model = models.create(**config.model, num_classes=len(dataset.classes))
     meta = {
         'model': configs.to_json(config)['model'],
         'classes': list(dataset.classes),
         'preprocess': dataclasses.asdict(preprocess),
     }
-    variables, logits = loop.fit(
+    fit = probe.fit if config.finetune.mode == 'probe' else loop.fit
+    variables, logits = fit(
         config,
         model,
         preprocess,

@@ -3,7 +3,11 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
+
 from pneumo_jax import errors
+
+Scale = float | tuple[float, ...]  # of all channels, or of each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,19 +15,37 @@ class Preprocess:
     """uint8 images [b, h, w, c] -> float32 (image / 255 - mean) / std, inside the compiled step.
 
     It travels with every checkpoint, so that a model is never fed another size, another number of
-    channels or another scale than it was trained on.
+    channels or another scale than it was trained on. With a mean and std for each of three channels
+    a gray image becomes three channels, each on its own scale.
     """
 
     height: int
     width: int
     channels: int
-    mean: float = 0.5
-    std: float = 0.5
+    mean: Scale = 0.5
+    std: Scale = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ('mean', 'std'):  # JSON has no tuples, and steps are compiled per preprocess
+            value = getattr(self, name)
+            if not isinstance(value, float | int):
+                object.__setattr__(self, name, tuple(value))
+                if len(value) != 3 or self.channels not in (1, 3):
+                    raise errors.UserError(
+                        f'{name}={value} is for images of 1 or 3 channels; these have '
+                        f'{self.channels}: give 3 numbers for those, or one for all channels.'
+                    )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels)."""
+        """(height, width, channels) of the images it takes."""
         return self.height, self.width, self.channels
+
+    @property
+    def fed_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of what a model is fed."""
+        several = isinstance(self.mean, tuple) or isinstance(self.std, tuple)
+        return self.height, self.width, 3 if several else self.channels
 
     def __call__(self, images: Any) -> Any:
         """Normalise numpy or jax images; others than the stated ones raise `UserError`."""
@@ -41,4 +63,8 @@ class Preprocess:
 
     def normalise(self, images: Any) -> Any:
         """What a model is fed, from images between 0 and 1."""
-        return (images - self.mean) / self.std
+        return (images - _per_channel(self.mean)) / _per_channel(self.std)
+
+
+def _per_channel(scale: Scale) -> Any:
+    return np.asarray(scale, np.float32) if isinstance(scale, tuple) else scale

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -95,6 +96,22 @@ class BatchNorm(nn.Module):
             for old, new in ((old_mean, mean), (old_var, var)):
                 old.value = self.momentum * old.value + (1 - self.momentum) * new
         return y.astype(self.dtype)
+
+
+def running_statistics() -> Any:
+    """Within it BatchNorm uses its running statistics in training too, and leaves them alone.
+
+    So are few or unlike images fine-tuned with the statistics of the many that came before; scale
+    and bias are still trained.
+    """
+
+    def as_in_evaluation(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        module = context.module
+        if isinstance(module, BatchNorm) and context.method_name == '__call__' and module.train:
+            return module.clone(train=False, parent=None).apply(module.variables, *args)
+        return call(*args, **kwargs)
+
+    return nn.intercept_methods(as_in_evaluation)
 
 
 def batch_norm(*, train: bool, dtype: Dtype, axis_name: str | None) -> Layer:

@@ -56,15 +56,22 @@ class Block(nn.Module):
     norm: Layer
     drop: Layer
     drop_path: Layer
+    layer_scale: bool
 
     @nn.compact
     def __call__(self, x: Float[Array, 'b t d']) -> Float[Array, 'b t d']:
         y = Attention(self.heads, self.dense, name='attn')(self.norm(name='norm1')(x))
-        x = x + self.drop_path()(self.drop()(y))
+        x = x + self.drop_path()(self.scaled(self.drop()(y), 'ls1'))
         y = self.dense(4 * x.shape[-1], name='mlp_fc1')(self.norm(name='norm2')(x))
         y = self.drop()(nn.gelu(y, approximate=False))
         y = self.drop()(self.dense(x.shape[-1], name='mlp_fc2')(y))
-        return x + self.drop_path()(y)
+        return x + self.drop_path()(self.scaled(y, 'ls2'))
+
+    def scaled(self, y: Float[Array, 'b t d'], name: str) -> Float[Array, 'b t d']:
+        """A branch times a learned factor per channel, where the model has those."""
+        if not self.layer_scale:
+            return y
+        return y * self.param(name, nn.initializers.constant(1e-5), y.shape[-1:]).astype(y.dtype)
 
 
 class ViT(nn.Module):
@@ -73,7 +80,8 @@ class ViT(nn.Module):
     Images are zero-padded at the bottom and right to whole patches, as timm's dynamic_img_pad
     does. The position embeddings belong to the grid of the image the model is initialised with.
     `dropout` acts on the embeddings and after attention and both layers of each MLP;
-    `drop_path` is the `DropPath` rate of the last block's two sums.
+    `drop_path` is the `DropPath` rate of the last block's two sums. With `layer_scale` every
+    branch is scaled per channel (Touvron et al. 2021, arXiv:2103.17239), as in DINOv2.
     """
 
     num_classes: int
@@ -84,6 +92,7 @@ class ViT(nn.Module):
     heads: int = 0
     dropout: float = 0.0
     drop_path: float = 0.0
+    layer_scale: bool = False
     dtype: Dtype = jnp.float32
     axis_name: str | None = None
 
@@ -105,17 +114,22 @@ class ViT(nn.Module):
 
     @nn.compact
     def __call__(self, image: Float[Array, 'b h w c'], *, train: bool) -> Float[Array, 'b k']:
-        width, depth, heads = self.sizes()
+        x = self.encode(self.embed(image, self.sizes()[0]), train)[:, 0]
+        head = Dense(self.num_classes, dtype=self.dtype, kernel_init=truncated, name='head')
+        return head(x).astype(jnp.float32)
+
+    def encode(self, x: Float[Array, 'b t d'], train: bool) -> Float[Array, 'b t d']:
+        """All blocks and the norm behind them, on any number of tokens."""
+        _, depth, heads = self.sizes()
         dense = partial(Dense, dtype=self.dtype, kernel_init=truncated)
         norm = layer_norm(self.dtype)
         drop = partial(nn.Dropout, self.dropout, deterministic=not train)
-        x = self.embed(image, width)
         x = drop()(x)
         for i, rate in enumerate(drop_rates(self.drop_path, depth)):
             drop_path = partial(DropPath, rate, train)
-            x = Block(heads, dense, norm, drop, drop_path, name=f'blocks_{i}')(x)
-        x = norm(name='norm')(x)[:, 0]
-        return dense(self.num_classes, name='head')(x).astype(jnp.float32)
+            block = Block(heads, dense, norm, drop, drop_path, self.layer_scale, name=f'blocks_{i}')
+            x = block(x)
+        return norm(name='norm')(x)
 
     def embed(self, image: Float[Array, 'b h w c'], width: int) -> Float[Array, 'b t d']:
         """Patches to tokens behind a class token, with learned positions added."""

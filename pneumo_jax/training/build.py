@@ -1,5 +1,7 @@
 """From a config to what trains: the plan, and the programs with their loss and augmentation."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import numpy as np
 from ml_collections import ConfigDict
@@ -8,7 +10,7 @@ from pneumo_jax import augment, runtime
 from pneumo_jax.augment import mix, views
 from pneumo_jax.data.dataset import Split
 from pneumo_jax.data.preprocess import Preprocess
-from pneumo_jax.training import losses, optim
+from pneumo_jax.training import initial, losses, optim
 from pneumo_jax.training.plan import Plan
 from pneumo_jax.training.programs import Programs, Recipe
 
@@ -26,8 +28,9 @@ def programs(
     plan: Plan,
     train: Split,
     val: Split,
+    say: Callable[[str], None],
 ) -> Programs:
-    """What `config` trains with on every device."""
+    """What `config` trains with on every device; `say` is told what becomes of given weights."""
     tx = optim.create(
         name=config.optim.name,
         lr=config.optim.lr,
@@ -37,6 +40,7 @@ def programs(
         weight_decay=config.optim.weight_decay,
         clip_norm=config.optim.clip_norm,
         layer_decay=config.optim.layer_decay,
+        freeze_steps=plan.steps_in(config.finetune.freeze_epochs),
     )
     return Programs(
         model,
@@ -50,6 +54,7 @@ def programs(
         eval_batch_size=config.eval_batch_size,
         recipe=recipe(config, plan, train, model.num_classes),
         views=views.create(config.views),
+        start=initial.start(config, model, preprocess, say),
     )
 
 
@@ -61,6 +66,7 @@ def recipe(config: ConfigDict, plan: Plan, train: Split, classes: int) -> Recipe
         augment=augment.create(**config.augment),
         mix=mix.create(**config.mix),
         sam=config.optim.sam,
+        fixed_norms=config.finetune.bn == 'frozen',
         ema=config.optim.ema,
         swa_from=max(1, round(config.optim.swa * plan.total)) if config.optim.swa else 0,
     )

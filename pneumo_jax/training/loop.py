@@ -4,10 +4,11 @@ It is given the training and the validation split, never the test split.
 """
 
 import itertools
+import json
 import pathlib
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import flax.linen as nn
 import numpy as np
@@ -21,10 +22,18 @@ from pneumo_jax.evaluation import metrics
 from pneumo_jax.training import build, interrupt, log, steps
 from pneumo_jax.training.checkpoint import Checkpoints
 from pneumo_jax.training.plan import Plan
-from pneumo_jax.training.programs import Programs
 
 Say = Callable[[str], None]
 Logits = Callable[[steps.Variables, Any], Any]
+
+
+class Startable(Protocol):
+    """What has a first state, and knows its shapes and where it lies."""
+
+    like: Any
+    everywhere: Any
+
+    def init(self) -> steps.TrainState: ...
 
 
 def fit(
@@ -50,10 +59,10 @@ def fit(
         Stopped: Ctrl-C or SIGTERM came; the state is saved.
     """
     plan = build.plan_of(config, len(train))
-    programs = build.programs(config, model, preprocess, plan, train, val)
+    programs = build.programs(config, model, preprocess, plan, train, val, say)
     checkpoints = Checkpoints(folder / 'checkpoints', config.checkpoint.best, say)
     with checkpoints, interrupt.StopRequest() as stop:
-        state, meter, step = _begin(checkpoints, programs, meta)
+        state, meter, step = begin(checkpoints, programs, meta)
         if step:
             say(f'{prefix}resuming after step {step} of {plan.total}')
 
@@ -63,7 +72,10 @@ def fit(
                 raise errors.Stopped(stop.signum, step, plan.total)
 
         every, calls = config.checkpoint.steps, itertools.count()
-        with log.Log(folder, step, enabled=runtime.is_main()) as writer, _bar(plan, step) as bar:
+        with (
+            log.Log(folder, step, enabled=runtime.is_main()) as writer,
+            progress(plan, step) as bar,
+        ):
             for epoch, end in plan.epochs_after(step):
                 started, first = time.perf_counter(), step
                 while step < end:
@@ -89,8 +101,8 @@ def fit(
         return state.scored, programs.logits
 
 
-def _begin(
-    checkpoints: Checkpoints, programs: Programs, meta: dict[str, Any]
+def begin(
+    checkpoints: Checkpoints, programs: Startable, meta: dict[str, Any]
 ) -> tuple[steps.TrainState, log.Meter, int]:
     """(state, meter, steps done) of the latest checkpoint, or of a new run."""
     restored = checkpoints.restore_latest(programs.like, programs.everywhere)
@@ -98,7 +110,7 @@ def _begin(
         return programs.init(), log.Meter(), 0
     state, kept, step = restored
     for name, value in meta.items():
-        if kept[name] != value:
+        if kept[name] != json.loads(json.dumps(value)):  # which has no tuples
             raise errors.UserError(
                 f'the checkpoint was trained with {name} {kept[name]}, this run has {value}; '
                 'give another --workdir.'
@@ -114,7 +126,7 @@ def _validate(logits: Any, val: Split, step: int) -> list[metrics.Scores]:
     return [metrics.classification(one, val.labels) for one in each]
 
 
-def _bar(plan: Plan, step: int) -> Any:
+def progress(plan: Plan, step: int) -> Any:
     """A progress bar with the time left, on the terminal of the main process alone."""
     off = None if runtime.is_main() else True
     return tqdm(total=plan.total, initial=step, unit='step', disable=off, leave=False)

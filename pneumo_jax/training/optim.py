@@ -7,7 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
+
+from pneumo_jax.models import heads
 
 # Which leaves weight decay acts on, by the last part of their path. Biases, norms and embeddings
 # are left alone (He et al. 2019, *Bag of Tricks*; Dosovitskiy et al. 2021).
@@ -18,6 +20,8 @@ DECAYED = {
     'gamma': False,
     'cls_token': False,
     'pos_embed': False,
+    'decoder_mask_token': False,
+    'decoder_pos_embed': False,
 }
 
 DIRECTIONS = {
@@ -47,19 +51,24 @@ def create(
     weight_decay: float,
     clip_norm: float,
     layer_decay: float = 1.0,
+    freeze_steps: int = 0,
 ) -> optax.GradientTransformation:
     """Clip, direction, decoupled weight decay, learning rate; what is off is left out.
 
     LAMB then scales a leaf's change to the leaf's own norm, and `layer_decay` below 1 makes it
-    smaller the further from the head the leaf is.
+    smaller the further from the head the leaf is. For the first `freeze_steps` steps only the head
+    is changed.
     """
+    rate = learning_rate(lr, schedule, warmup_steps, total_steps)
     return optax.chain(
         clip(clip_norm) if clip_norm else optax.identity(),
         DIRECTIONS[name](),
         optax.add_decayed_weights(weight_decay, decay_mask) if weight_decay else optax.identity(),
         optax.scale_by_trust_ratio() if name == 'lamb' else optax.identity(),
         scale_by_layer(layer_decay) if layer_decay != 1 else optax.identity(),
-        optax.scale_by_learning_rate(learning_rate(lr, schedule, warmup_steps, total_steps)),
+        optax.scale_by_learning_rate(rate),
+        # Only where it is on: a chain of one more part cannot go on from older checkpoints.
+        *([head_first(freeze_steps)] if freeze_steps else []),
     )
 
 
@@ -124,6 +133,28 @@ def scale_by_layer(decay: float) -> optax.GradientTransformation:
         return jax.tree.map(lambda leaf, n: leaf * decay ** (head - n), updates, numbers)
 
     return optax.stateless(update)
+
+
+def head_first(steps: int) -> optax.GradientTransformation:
+    """No change of anything but the head for the first `steps` steps.
+
+    What stands still is seen by the parts before this one all the same, so that Adam knows the size
+    of its gradients when it is let go.
+    """
+
+    def init(params: Any) -> Int[Array, '']:
+        return jnp.zeros((), jnp.int32)
+
+    def update(updates: Any, count: Any, params: Any = None) -> Any:
+        head = heads.name(updates)
+        rest = {
+            name: jax.tree.map(lambda leaf: jnp.where(count < steps, 0, leaf), leaves)
+            for name, leaves in updates.items()
+            if name != head
+        }
+        return {**rest, head: updates[head]}, count + 1
+
+    return optax.GradientTransformation(init, update)
 
 
 def layers(params: Any) -> Any:

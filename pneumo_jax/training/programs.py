@@ -26,6 +26,8 @@ from pneumo_jax.training.plan import Plan
 # Steps in one program, where it has more than one: few enough that Ctrl-C is answered and the bar
 # moves within seconds, and so many that the time between two programs does not count.
 LONGEST = 64
+# From a seed's first weights, on the host, to those that it begins with.
+Start = Callable[[steps.Variables], steps.Variables]
 # Needed once an epoch is over. Importing them takes seconds, and the first steps hide that.
 LATER = ('sklearn.metrics', 'tensorboardX')
 
@@ -38,6 +40,7 @@ class Recipe:
     augment: steps.Augment | None = None
     mix: steps.Mix | None = None
     sam: float = 0.0
+    fixed_norms: bool = False
     ema: float = 0.0
     swa_from: int = 0
 
@@ -67,16 +70,17 @@ class Programs:
         eval_batch_size: int,
         recipe: Recipe,
         views: steps.Views | None = None,
+        start: Start | None = None,
     ) -> None:
         self._model, self._preprocess, self._plan = model, preprocess, plan
         self._train, self._val, self._mesh, self._seeds = train, val, mesh, seeds
         self._views, self._several = views, len(seeds) > 1
+        self._tx, self._start, self._averages = tx, start, bool(recipe.ema or recipe.swa_from)
         self.everywhere = runtime.replicated(mesh)
         self._worker = futures.ThreadPoolExecutor(1)
         self._key = self._keys('train')
         # It runs once, and unoptimised code is there four times sooner (ResNet-18: 4.2 s, 16 s).
-        averages = bool(recipe.ema or recipe.swa_from)
-        init = steps.make_init(model, tx, preprocess.image_shape, ema=averages)
+        init = steps.make_init(model, tx, preprocess.fed_shape, ema=self._averages)
         self._init = self._jit(
             jax.vmap(init) if self._several else init, options={'xla_backend_optimization_level': 0}
         )
@@ -98,7 +102,26 @@ class Programs:
 
     def init(self) -> steps.TrainState:
         """The state before the first step."""
-        return self._init(self._keys('init'))
+        state = self._init(self._keys('init'))
+        return self._started(state) if self._start else state
+
+    def _started(self, state: steps.TrainState) -> steps.TrainState:
+        """`state` with what `start` makes of every seed's first weights."""
+        assert self._start
+        drawn = jax.device_get(state.variables)
+        if self._several:
+            each = [jax.tree.map(lambda leaf, i=i: leaf[i], drawn) for i in range(len(self._seeds))]
+            given = jax.tree.map(lambda *leaves: np.stack(leaves), *map(self._start, each))
+        else:
+            given = self._start(drawn)
+
+        def begin(variables: steps.Variables) -> steps.TrainState:
+            # Copies: a step gives its state away, and must not give host memory, or a leaf twice.
+            own = jax.tree.map(jnp.copy, variables)
+            return steps.begin(own, self._tx, ema=self._averages)
+
+        pure = jax.vmap(begin) if self._several else begin
+        return self._jit(pure)(runtime.replicate(given, self._mesh))
 
     def advance(
         self, state: steps.TrainState, step: int, end: int

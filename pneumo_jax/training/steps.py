@@ -4,6 +4,7 @@ One train step serves `jit`, `jit` over a mesh, `vmap` over seeds and `scan` as 
 with `axis_name`, `pmap` and `shard_map`. `make_train_steps` runs it on data that the devices hold.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key, UInt8
 
 from pneumo_jax.data.preprocess import Preprocess
+from pneumo_jax.models import layers
 from pneumo_jax.training import averaging, optim
 
 Batch = dict[str, Any]  # 'image': UInt8[b h w c], 'label': Int[b]
@@ -60,16 +62,21 @@ def make_init(
 
     def init(key: Key[Array, '']) -> TrainState:
         variables = model.init(key, jnp.zeros((1, *image_shape)), train=False)
-        params, batch_stats = variables['params'], variables.get('batch_stats', {})
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            batch_stats=batch_stats,
-            opt_state=tx.init(params),
-            ema={'params': params, 'batch_stats': batch_stats} if ema else None,
-        )
+        return begin(variables, tx, ema=ema)
 
     return init
+
+
+def begin(variables: Any, tx: optax.GradientTransformation, *, ema: bool = False) -> TrainState:
+    """The state before the first step, from a model's variables."""
+    params, batch_stats = variables['params'], variables.get('batch_stats', {})
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=tx.init(params),
+        ema={'params': params, 'batch_stats': batch_stats} if ema else None,
+    )
 
 
 def make_train_step(
@@ -81,6 +88,7 @@ def make_train_step(
     augment: Augment | None = None,
     mix: Mix | None = None,
     sam: float = 0.0,
+    fixed_norms: bool = False,
     ema: float = 0.0,
     swa_from: int = 0,
     axis_name: str | None = None,
@@ -89,9 +97,9 @@ def make_train_step(
 
     `key` is the same at every step: the step folds its own number in. Images are augmented, then
     mixed with their targets. `sam` is the radius of sharpness-aware minimisation (Foret et al.
-    2021, arXiv:2010.01412); `ema` and `swa_from` say how weights are averaged (`averaging.kept`).
-    Under `pmap` and `shard_map` the batch is the device's part, `axis_name` the mapped axis, and
-    the model needs the same one.
+    2021, arXiv:2010.01412); with `fixed_norms` BatchNorm keeps to its running statistics; `ema` and
+    `swa_from` say how weights are averaged (`averaging.kept`). Under `pmap` and `shard_map` the
+    batch is the device's part, `axis_name` the mapped axis, and the model needs the same one.
     """
 
     def inputs(batch: Batch, key: Key[Array, '']) -> tuple[Images, Float[Array, 'b k']]:
@@ -104,13 +112,14 @@ def make_train_step(
         return preprocess.normalise(images), targets
 
     def loss_fn(params: Any, state: TrainState, data: Any, key: Key[Array, '']) -> Any:
-        logits, updates = model.apply(
-            {'params': params, 'batch_stats': state.batch_stats},
-            data[0],
-            train=True,
-            mutable=['batch_stats'],
-            rngs={'dropout': key},
-        )
+        with layers.running_statistics() if fixed_norms else contextlib.nullcontext():
+            logits, updates = model.apply(
+                {'params': params, 'batch_stats': state.batch_stats},
+                data[0],
+                train=True,
+                mutable=['batch_stats'],
+                rngs={'dropout': key},
+            )
         return loss(logits, data[1]).mean(), (logits, updates.get('batch_stats', {}))
 
     gradient = jax.value_and_grad(loss_fn, has_aux=True)

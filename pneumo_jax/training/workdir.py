@@ -36,7 +36,10 @@ def check(folder: pathlib.Path, config: ConfigDict) -> None:
     earlier = read(folder)
     if earlier is None:
         return
-    old, new = configs.flatten(earlier['config']), configs.flatten(configs.to_json(config))
+    new = configs.flatten(configs.to_json(config))
+    # What the earlier run could not state yet was as the defaults are.
+    usual = configs.flatten(configs.to_json(configs.defaults(config.model.name)))
+    old = {**usual, **configs.flatten(earlier['config'])}
     differing = [
         f'{field}: {old.get(field)!r} there, {new.get(field)!r} here'
         for field in sorted({*old, *new})

@@ -1,0 +1,142 @@
+"""From what a user gives to a file of weights on this machine."""
+
+import hashlib
+import os
+import pathlib
+import re
+
+import numpy as np
+
+from pneumo_jax import errors, weights
+
+FOLDER = 'PNEUMO_JAX_WEIGHTS'  # the environment variable that names a folder of .safetensors
+FILE = 'model.safetensors'  # as every repository of timm calls it
+PICKLED = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.pickle', '.th', '.tar')
+CONVERT = (
+    'uv run --no-project --with torch --with safetensors --with numpy python -c "import torch; '
+    'from safetensors.torch import save_file; '
+    "c = torch.load('{given}', map_location='cpu', weights_only=True); "
+    "c = c.get('state_dict', c.get('model', c)); "
+    "save_file({{k: v.clone().contiguous() for k, v in c.items()}}, '{made}')\""
+)
+
+
+def find(source: str, *, revision: str = '', sha256: str = '') -> pathlib.Path:
+    """The local file of `source`: a .safetensors file, or the name of weights, 'timm/NAME'.
+
+    A name is looked for as NAME.safetensors in the folder $PNEUMO_JAX_WEIGHTS, then in the cache of
+    huggingface_hub, and then fetched from the hub, without any token. `revision` is a branch, tag
+    or commit there; a file whose SHA-256 is not the given one is refused.
+
+    Raises:
+        UserError: no such file or name, a pickled file, another hash, or no network.
+    """
+    path = pathlib.Path(source).expanduser()
+    if path.suffix in PICKLED:
+        made = path.with_suffix('.safetensors')
+        raise errors.UserError(
+            f'{source} is a pickle, which may run any code when it is read, and is not read here. '
+            f'To convert it: {CONVERT.format(given=path, made=made)}'
+        )
+    if path.suffix != '.safetensors':
+        path = _named(source, revision)
+    elif not path.is_file():
+        raise errors.UserError(f'there is no file {path}.')
+    if sha256 and (found := sha256_of(path)) != sha256.lower():
+        raise errors.UserError(
+            f'{path} is another file than asked for: its SHA-256 is {found}, not {sha256}.'
+        )
+    return path
+
+
+def sha256_of(path: pathlib.Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def read(
+    path: pathlib.Path, *, tensors: bool = True
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors, unless they are not asked for, and the metadata of a .safetensors file.
+
+    Raises:
+        UserError: it is damaged, too large, or holds numbers that numpy does not have.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if path.stat().st_size > weights.LARGEST:
+            raise errors.UserError(f'{path} is too large for weights of these models.')
+        with safe_open(path, framework='numpy') as file:
+            names = file.keys() if tensors else ()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (OSError, TypeError, ValueError, SafetensorError) as error:
+        raise errors.UserError(f'{path} cannot be read as weights: {error}') from error
+
+
+def config(source: str, path: pathlib.Path, revision: str = '') -> pathlib.Path | None:
+    """timm's description of the weights in `path`, where it is on this machine or on the hub.
+
+    It is `config.json` beside `model.safetensors`, and NAME.json beside any other NAME.safetensors.
+    """
+    beside = path.with_name('config.json') if path.name == FILE else path.with_suffix('.json')
+    if beside.is_file():
+        return beside
+    if path.name != FILE or pathlib.Path(source).suffix == '.safetensors':
+        return None
+    try:
+        return _fetched(_repository(source), 'config.json', revision)
+    except errors.UserError:
+        return None
+
+
+def _named(source: str, revision: str) -> pathlib.Path:
+    repository = _repository(source)
+    name = f'{repository.partition("/")[2]}.safetensors'
+    folder = os.environ.get(FOLDER, '')
+    if folder and (path := pathlib.Path(folder).expanduser() / name).is_file():
+        return path
+    return _fetched(repository, FILE, revision)
+
+
+def _repository(source: str) -> str:
+    """'org/name' of what may be a name alone, which is timm's."""
+    if not re.fullmatch(r'([\w-][\w.-]*/)?[\w-][\w.-]*', source):
+        raise errors.UserError(
+            f'{source!r} is neither a .safetensors file nor the name of weights on the Hugging '
+            "Face hub, such as 'timm/resnet18.tv_in1k'."
+        )
+    return source if '/' in source else f'timm/{source}'
+
+
+def _fetched(repository: str, name: str, revision: str) -> pathlib.Path:
+    """A file of a repository: from huggingface_hub's cache or, with a progress bar, the hub."""
+    import huggingface_hub
+    from huggingface_hub import errors as hub_errors
+
+    try:
+        return pathlib.Path(
+            huggingface_hub.hf_hub_download(
+                repository, name, revision=revision or None, token=False
+            )
+        )
+    except (
+        hub_errors.RepositoryNotFoundError,
+        hub_errors.RevisionNotFoundError,
+        hub_errors.RemoteEntryNotFoundError,
+    ) as error:
+        raise errors.UserError(
+            f'the hub has no {name} of {repository}'
+            + (f' at revision {revision}' if revision else '')
+            + ': see https://huggingface.co/timm for the names.'
+        ) from error
+    except Exception as error:  # of several HTTP libraries: the hub's client wraps not all of them
+        folder = os.environ.get(FOLDER, '')
+        place = pathlib.Path(folder or 'FOLDER') / f'{repository.partition("/")[2]}.safetensors'
+        setting = '' if folder else f', and set {FOLDER}=FOLDER'
+        raise errors.UserError(
+            f'{repository} cannot be downloaded ({type(error).__name__}). To get it by hand: '
+            f'put https://huggingface.co/{repository}/resolve/{revision or "main"}/{FILE} '
+            f'as {place}{setting}.'
+        ) from error

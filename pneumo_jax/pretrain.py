@@ -1,0 +1,81 @@
+"""Pretraining from its config to what it leaves: an encoder that `pretrained.source` can name."""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from pneumo_jax import config as configs
+from pneumo_jax import data, errors, models, outputs, runtime, weights
+from pneumo_jax.data.dataset import Dataset
+from pneumo_jax.data.preprocess import Preprocess
+from pneumo_jax.evaluation import reconstructions
+from pneumo_jax.models import mae as masked
+from pneumo_jax.training import build, mae, workdir
+
+FIGURE = 'reconstructions.png'
+SHOWN = 8  # images of the figure
+
+
+def run(config: ConfigDict, folder: pathlib.Path) -> None:
+    """Pretrain what `config` says on its training images, or go on with it.
+
+    Labels are not used, val and test are not looked at.
+
+    Raises:
+        UserError: the config, the data or the folder cannot be used, or training diverged.
+    """
+    if config.model.name != 'vit':
+        raise errors.UserError(
+            f"model {config.model.name!r} has no patches to hide: pretrain takes 'vit'."
+        )
+    say = tqdm.write if runtime.is_main() else lambda _: None
+    workdir.check(folder, config)
+    if (folder / workdir.WEIGHTS).exists():
+        say(f'{folder} is finished. {_use(folder)}')
+        return
+    dataset = data.load(**config.data)
+    build.plan_of(config, len(dataset.train))  # a mistake must not claim the folder
+    with workdir.locked(folder) if runtime.is_main() else contextlib.nullcontext():
+        if runtime.is_main():
+            workdir.claim(folder, config, outputs.describe(dataset), runtime.provenance())
+        say(f'{dataset.title}, {len(dataset.train):,} training images; run folder {folder}')
+        _pretrain(config, folder, dataset, say)
+
+
+def _pretrain(
+    config: ConfigDict, folder: pathlib.Path, dataset: Dataset, say: Callable[[str], None]
+) -> None:
+    preprocess = Preprocess(*dataset.image_shape)
+    own = {name: value for name, value in config.model.items() if name not in ('name', 'dtype')}
+    dtype = models.DTYPES[config.model.dtype]
+    model = masked.MAE(num_classes=0, dtype=dtype, **own, **config.mae)
+    meta = {
+        'model': configs.to_json(config)['model'],
+        'classes': [],
+        'preprocess': dataclasses.asdict(preprocess),
+    }
+    images = dataset.train.images
+    found = mae.fit(config, model, preprocess, images, folder=folder, meta=meta, say=say)
+    if not runtime.is_main():
+        return
+    variables = jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0)), found)
+    some = images[np.linspace(0, len(images) - 1, SHOWN, dtype=int)]
+    shown = mae.reconstruct(model, preprocess, variables, some)
+    reconstructions.draw(shown, f'{dataset.title}, training images', folder / FIGURE)
+    encoder = {
+        name: leaves
+        for name, leaves in variables['params'].items()
+        if not name.startswith(masked.DECODER)
+    }
+    weights.save(folder / workdir.WEIGHTS, {'params': encoder}, {**meta, 'views': ''})
+    say(f'Figure: {folder / FIGURE}. {_use(folder)}')
+
+
+def _use(folder: pathlib.Path) -> str:
+    return f'Fine-tune it with --config.pretrained.source={folder}'
