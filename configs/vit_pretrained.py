@@ -4,33 +4,33 @@
     python -m pneumo_jax.main --config configs/vit_pretrained.py:112 \
         --config.data.path=chest_xray_224.npz --config.pretrained.source=vit_tiny.safetensors
 
-The weights are timm's `vit_tiny_patch16_224.augreg_in21k_ft_in1k`; without a network, name a file of
-them. The grid of position embeddings is resampled to the images: 112 px, a quarter of the patches
-of 224 px, are no size of MedMNIST's, and are made from the file that `data.path` names. The recipe
-is the augmentation of `best.py`, and what is usual for transformers. The smoke form begins with
-random weights.
+The weights are timm's `vit_tiny_patch16_224.augreg_in21k_ft_in1k`; without a network, name a file
+of them. The grid of position embeddings is resampled to the images: 112 px, a quarter of the
+patches of 224 px, are no size of MedMNIST's, and are made from the file that `data.path` names. The
+recipe is the augmentation of `best.py`, and what is usual for transformers. The smoke form begins
+with random weights.
 """
 
 from ml_collections import ConfigDict
 
 from configs import best, vit
 
-EPOCHS = 15
+# Of small images patches of 16 are too few; the weights are resampled to smaller ones.
+PATCHES = {'28': 4, '64': 8}
 
 
 def get_config(form: str = '224') -> ConfigDict:
     config = vit.get_config('224' if form == '112' else form)
-    config.augment = ConfigDict({**best.AUGMENT, 'crop': 0.2})
+    config.augment = ConfigDict(best.AUGMENT)
     config.loss = ConfigDict({'smoothing': 0.1})
     config.optim.update({'lr': 3e-4, 'layer_decay': 0.75})
     config.model.drop_path = 0.1
     if form == 'smoke':
         return config
-    # Patches of 16 as the weights have them, at every size.
-    config.model.update({'patch': 16, 'width': 0, 'depth': 0, 'heads': 0})
+    config.model.update({'patch': PATCHES.get(form, 16), 'width': 0, 'depth': 0, 'heads': 0})
     config.data.size = int(form)
     config.pretrained = ConfigDict({'source': 'vit_tiny_patch16_224.augreg_in21k_ft_in1k'})
     config.optim.swa = 0.6
     config.views = 'flip'
-    config.update({'batch_size': 64, 'epochs': EPOCHS})
+    config.update({'batch_size': 64, 'epochs': 15})
     return config

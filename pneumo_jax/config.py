@@ -78,7 +78,7 @@ def _check_pairs(config: ConfigDict) -> None:
         )
     if config.finetune.mode == 'probe' and (config.seeds > 1 or config.finetune.freeze_epochs):
         raise errors.UserError(
-            "config.finetune.mode='probe' solves for the head of one model and trains nothing else: "
+            "config.finetune.mode='probe' solves for the head of one model and trains nothing: "
             'leave config.seeds at 1 and config.finetune.freeze_epochs at 0.'
         )
 

@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
+from flax import linen as nn
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -34,13 +35,16 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
         workdir.check(folder, config)
         if _told(folder, say):
             return
-    build.plan_of(config, len(dataset.train))  # a mistake must not claim the folder
+    # A mistake must not claim the folder.
+    build.plan_of(config, len(dataset.train))
     preprocess = _preprocess(config, dataset)
+    model = models.create(**config.model, num_classes=len(dataset.classes))
+    initial.check(config, model, preprocess)
     with workdir.locked(folder) if runtime.is_main() else contextlib.nullcontext():
         if runtime.is_main():
             workdir.claim(folder, config, outputs.describe(dataset), runtime.provenance())
         say(f'{dataset.title}; run folder {folder}')
-        _train_and_score(config, folder, dataset, preprocess, say)
+        _train_and_score(config, folder, dataset, model, preprocess, say)
 
 
 def _told(folder: pathlib.Path, say: Callable[[str], None]) -> bool:
@@ -64,10 +68,10 @@ def _train_and_score(
     config: ConfigDict,
     folder: pathlib.Path,
     dataset: Dataset,
+    model: nn.Module,
     preprocess: Preprocess,
     say: Callable[[str], None],
 ) -> None:
-    model = models.create(**config.model, num_classes=len(dataset.classes))
     meta = {
         'model': configs.to_json(config)['model'],
         'classes': list(dataset.classes),

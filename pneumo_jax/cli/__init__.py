@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from pneumo_jax import doors
-from pneumo_jax.cli import audit, benchmark, data, pretrain, sweep
+from pneumo_jax.cli import audit, benchmark, data, pretrain, sweep, weights
 
-VERBS = (data, audit, benchmark, sweep, pretrain)
+VERBS = (data, audit, benchmark, sweep, pretrain, weights)
 
 
 def main(argv: Sequence[str]) -> None:

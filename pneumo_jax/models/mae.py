@@ -30,7 +30,7 @@ class MAE(ViT):
     decoder_depth: int = 2
 
     @nn.compact
-    def __call__(
+    def __call__(  # type: ignore[override]
         self, image: Float[Array, 'b h w c'], *, train: bool
     ) -> tuple[Float[Array, 'b t p'], Float[Array, 'b t']]:
         """(a guess of every patch's normalised pixels, which patches were hidden).

@@ -1,10 +1,12 @@
 """The weights that a run begins with: timm's and torchvision's, or those of an earlier run here."""
 
+import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
 import numpy as np
 from flax import traverse_util
 from ml_collections import ConfigDict
@@ -14,7 +16,7 @@ from pneumo_jax import errors, weights
 from pneumo_jax.data.preprocess import Preprocess, Scale
 from pneumo_jax.models import heads, pretrained
 from pneumo_jax.models.pretrained import fit, hub
-from pneumo_jax.models.pretrained.report import Report, check
+from pneumo_jax.models.pretrained import report as reports
 from pneumo_jax.training import steps, workdir
 
 Start = Callable[[steps.Variables], steps.Variables]
@@ -65,6 +67,16 @@ def start(
     return begin
 
 
+def check(config: ConfigDict, model: nn.Module, preprocess: Preprocess) -> None:
+    """Refuse (`UserError`) weights that are not there or do not fit, before a run begins."""
+    begin = start(config, model, preprocess, lambda _: None)
+    if begin:
+        blank = jax.ShapeDtypeStruct((1, *preprocess.fed_shape), np.float32)
+        init = functools.partial(model.init, train=False)
+        shapes = jax.eval_shape(init, jax.random.key(0), blank)
+        begin(jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes))
+
+
 def _own(source: str) -> pathlib.Path | None:
     """The file of a run folder, or a file that a run wrote; None for other sources.
 
@@ -91,7 +103,7 @@ def _load(
     model: nn.Module,
     variables: steps.Variables,
     shape: tuple[int, ...],
-) -> tuple[steps.Variables, Report]:
+) -> tuple[steps.Variables, reports.Report]:
     """As `pretrained.load`, of a file that a run wrote."""
     tree, meta = weights.load(path)
     _check_model(path, meta['model'], config)
@@ -102,14 +114,14 @@ def _load(
         for name in initial
         if name in tensors
     }
-    start = f'params/{heads.name(variables["params"])}/'
-    head = {name for name in initial if name.startswith(start)}
+    prefix = f'params/{heads.name(variables["params"])}/'
+    head = {name for name in initial if name.startswith(prefix)}
     fits = all(name in found and found[name].shape == initial[name].shape for name in head)
     new = set() if fits else head
     names, dropped = {name: name for name in found}, new & tensors.keys()
-    check(f'{path} and the model', initial, found, names, tensors, new, dropped)
+    reports.check(f'{path} and the model', initial, found, names, tensors, new, dropped)
     used = {name: found[name] for name in initial if name not in new}
-    report = Report(
+    report = reports.Report(
         path=path,
         sha256=hub.sha256_of(path),
         naming='pneumo_jax',

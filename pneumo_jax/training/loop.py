@@ -8,7 +8,7 @@ import json
 import pathlib
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import flax.linen as nn
 import numpy as np
@@ -22,10 +22,18 @@ from pneumo_jax.evaluation import metrics
 from pneumo_jax.training import build, interrupt, log, steps
 from pneumo_jax.training.checkpoint import Checkpoints
 from pneumo_jax.training.plan import Plan
-from pneumo_jax.training.programs import Programs
 
 Say = Callable[[str], None]
 Logits = Callable[[steps.Variables, Any], Any]
+
+
+class Startable(Protocol):
+    """What has a first state, and knows its shapes and where it lies."""
+
+    like: Any
+    everywhere: Any
+
+    def init(self) -> steps.TrainState: ...
 
 
 def fit(
@@ -64,7 +72,10 @@ def fit(
                 raise errors.Stopped(stop.signum, step, plan.total)
 
         every, calls = config.checkpoint.steps, itertools.count()
-        with log.Log(folder, step, enabled=runtime.is_main()) as writer, progress(plan, step) as bar:
+        with (
+            log.Log(folder, step, enabled=runtime.is_main()) as writer,
+            progress(plan, step) as bar,
+        ):
             for epoch, end in plan.epochs_after(step):
                 started, first = time.perf_counter(), step
                 while step < end:
@@ -91,7 +102,7 @@ def fit(
 
 
 def begin(
-    checkpoints: Checkpoints, programs: Programs, meta: dict[str, Any]
+    checkpoints: Checkpoints, programs: Startable, meta: dict[str, Any]
 ) -> tuple[steps.TrainState, log.Meter, int]:
     """(state, meter, steps done) of the latest checkpoint, or of a new run."""
     restored = checkpoints.restore_latest(programs.like, programs.everywhere)

@@ -1,5 +1,6 @@
 """Pretraining by masked auto-encoding (He et al. 2022, arXiv:2111.06377), resumed as a run is."""
 
+import dataclasses
 import functools
 import pathlib
 import time
@@ -12,7 +13,6 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key, UInt8
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 from pneumo_jax import augment, errors, runtime
 from pneumo_jax.data import order
@@ -94,7 +94,8 @@ def make_step(
 
     def loss_fn(params: Any, images: Float[Array, 'b h w c'], key: Any) -> Float[Array, '']:
         keys = dict(zip(('dropout', 'mask'), jax.random.split(key), strict=True))
-        guess, hidden = model.apply({'params': params}, images, train=True, rngs=keys)
+        found: Any = model.apply({'params': params}, images, train=True, rngs=keys)
+        guess, hidden = found
         wanted, _, _ = normalised(patchified(images, model.patch))
         return jnp.sum(hidden * jnp.mean(jnp.square(guess - wanted), -1)) / hidden.sum()
 
@@ -104,13 +105,12 @@ def make_step(
         if change:
             images = change(jax.random.fold_in(own, 1), images)
         images = preprocess.normalise(images)
-        value, grads = jax.value_and_grad(loss_fn)(
-            state.params, images, jax.random.fold_in(own, 2)
-        )
+        value, grads = jax.value_and_grad(loss_fn)(state.params, images, jax.random.fold_in(own, 2))
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics = {'loss': value, 'grad_norm': optim.global_norm(grads)}
-        return state.replace(step=state.step + 1, params=params, opt_state=opt_state), metrics
+        new = {'params': params, 'opt_state': opt_state}
+        return dataclasses.replace(state, step=state.step + 1, **new), metrics
 
     return step
 
@@ -137,7 +137,10 @@ def fit(
         state, meter, step = loop.begin(kept, programs, meta)
         if step:
             say(f'resuming after step {step} of {plan.total}')
-        with log.Log(folder, step, enabled=runtime.is_main()) as writer, loop.progress(plan, step) as bar:
+        with (
+            log.Log(folder, step, enabled=runtime.is_main()) as writer,
+            loop.progress(plan, step) as bar,
+        ):
             for epoch, end in plan.epochs_after(step):
                 started, first = time.perf_counter(), step
                 while step < end and not stop.signum:
@@ -183,9 +186,10 @@ def reconstruct(
 
     def pure(variables: steps.Variables, images: Any) -> Float[Array, 'n 3 h w c']:
         unit = preprocess.unit(images)
-        guess, hidden = model.apply(
+        found: Any = model.apply(
             variables, preprocess.normalise(unit), train=False, rngs={'mask': jax.random.key(0)}
         )
+        guess, hidden = found
         patches = patchified(unit, model.patch)
         _, mean, deviation = normalised(patches)
         hidden = hidden[..., None]

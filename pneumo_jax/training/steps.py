@@ -67,9 +67,7 @@ def make_init(
     return init
 
 
-def begin(
-    variables: Variables, tx: optax.GradientTransformation, *, ema: bool = False
-) -> TrainState:
+def begin(variables: Any, tx: optax.GradientTransformation, *, ema: bool = False) -> TrainState:
     """The state before the first step, from a model's variables."""
     params, batch_stats = variables['params'], variables.get('batch_stats', {})
     return TrainState(

@@ -224,3 +224,17 @@ def test_the_ascent_goes_rho_up_the_gradient() -> None:
     np.testing.assert_allclose(moved['kernel'], [[1 + 0.5 * 0.6, -2 + 0.5 * 0.8]], rtol=1e-6)
     np.testing.assert_array_equal(moved['bias'], PARAMS['bias'])
     near(optim.ascent(PARAMS, jax.tree.map(jnp.zeros_like, GRADS), 0.5), PARAMS)
+
+
+def test_the_head_is_trained_first() -> None:
+    tx = optim.create(**{**PLAIN, 'weight_decay': 0.5}, freeze_steps=2)
+    params = {name: {'kernel': jnp.ones((2, 2))} for name in ('conv1', 'layer1_0', 'fc')}
+    state, moved = tx.init(params), []
+    for _ in range(3):
+        updates, state = tx.update(params, state, params)
+        moved.append({name: bool((leaf['kernel'] != 0).all()) for name, leaf in updates.items()})
+    assert moved[0] == moved[1] == {'conv1': False, 'layer1_0': False, 'fc': True}
+    assert all(moved[2].values())
+    plain = optim.create(**{**PLAIN, 'weight_decay': 0.5})
+    near(updates['conv1'], updates['fc'])  # Adam has followed what stood still
+    assert len(jax.tree.leaves(plain.init(params))) == len(jax.tree.leaves(state)) - 1

@@ -50,13 +50,17 @@ def load(
     """
     match.namings(model_name)
     path = hub.find(source, revision=revision, sha256=sha256)
-    tensors, _ = hub.read(path)
+    tensors, metadata = hub.read(path)
     initial: Arrays = traverse_util.flatten_dict(variables, sep='/')
     naming, names = match.recognise(model_name, initial, tensors)
     names = {own: name for own, name in names.items() if name in tensors}
     grid = fit.grid(image_shape, getattr(model, 'patch', 1))
+    told = scale.inside(path, metadata)
+    old = fit.file_grid(tensors, names, told.size if told else None)
+    plain = {own: fit.ours(tensors[name], own, initial[own].shape) for own, name in names.items()}
     found = {
-        own: fit.fitted(tensors[name], own, initial[own].shape, grid) for own, name in names.items()
+        own: fit.resampled(tensor, own, initial[own].shape, grid, old)
+        for own, tensor in plain.items()
     }
     if fit.sums_colours(tensors, names, initial):
         _check_gray(scale.expected(source, path, model_name, revision), source)
@@ -72,9 +76,9 @@ def load(
         dropped={name: tensors[name].shape for name in tensors if name in dropped},
         new={own: initial[own].shape for own in initial if own in new},
         resampled={
-            names[own]: (tensors[names[own]].shape, value.shape)
+            names[own]: (plain[own].shape, value.shape)
             for own, value in found.items()
-            if own not in new and value.size != tensors[names[own]].size
+            if value is not plain[own]
         },
     )
     filled = {own: initial[own] if own in new else found[own] for own in initial}
@@ -84,7 +88,7 @@ def load(
 def _new_head(initial: Arrays, found: Arrays, head: str) -> set[str]:
     """The head's parameters where the file has none, or one of another number of classes."""
     own = {path for path in initial if path.startswith(f'params/{head}/')}
-    fits = all(p in found and found[p].shape[-1] == initial[p].shape[-1] for p in own)
+    fits = all(p in found and found[p].shape[-1:] == initial[p].shape[-1:] for p in own)
     return set() if fits else own
 
 

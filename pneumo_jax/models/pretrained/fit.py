@@ -5,6 +5,7 @@ Torch keeps kernels as [out, in, height, width] and [out, in], we as [height, wi
 """
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,23 @@ def grid(image_shape: Shape, patch: int) -> tuple[int, int]:
     return -(-image_shape[0] // patch), -(-image_shape[1] // patch)
 
 
-def fitted(tensor: Array, path: str, shape: Shape, grid: tuple[int, int]) -> Array:
-    """A file's tensor as our parameter `path`; where it cannot have our `shape`, with another."""
-    return resampled(ours(tensor, path, shape), path, shape, grid)
+def file_grid(
+    tensors: dict[str, Array], names: dict[str, str], size: Shape | None
+) -> tuple[int, int] | None:
+    """A file's grid of position embeddings: square where the `size` of its images is unknown."""
+    patch, position = (
+        names.get(f'params/{name}') for name in ('patch_embed_proj/kernel', 'pos_embed')
+    )
+    if not (patch and position and tensors[position].ndim == 3 and tensors[patch].ndim == 4):
+        return None
+    tokens = tensors[position].shape[1] - 1
+    known = grid(size, tensors[patch].shape[-1]) if size else _square(tokens)
+    return known if known and math.prod(known) == tokens else None
+
+
+def _square(tokens: int) -> tuple[int, int] | None:
+    side = math.isqrt(max(0, tokens))
+    return (side, side) if side and side**2 == tokens else None
 
 
 def sums_colours(tensors: dict[str, Array], names: dict[str, str], initial: dict[str, Any]) -> bool:
@@ -33,7 +48,7 @@ def sums_colours(tensors: dict[str, Array], names: dict[str, str], initial: dict
     return any(
         initial[stem].shape[2] == 1 and tensors[names[stem]].shape[1] == 3
         for stem in stems
-        if stem in names
+        if stem in names and tensors[names[stem]].ndim == 4
     )
 
 
@@ -47,7 +62,7 @@ def ours(tensor: Array, path: str, shape: Shape) -> Array:
         if tensor.ndim == 4 and len(shape) == 2 and tensor.shape[2:] == (1, 1):
             tensor = tensor[:, :, 0, 0]
         return tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
-    return tensor.reshape(-1) if len(shape) == 1 and tensor.size == len(tensor) else tensor
+    return tensor.reshape(-1) if tensor.size == shape[0] and len(shape) == 1 else tensor
 
 
 def theirs(tensor: Array, path: str) -> Array:
@@ -60,33 +75,43 @@ def theirs(tensor: Array, path: str) -> Array:
     return np.ascontiguousarray(tensor)
 
 
-def resampled(tensor: Array, path: str, shape: Shape, grid: tuple[int, int]) -> Array:
-    """A tensor in our layout, fitted to gray images, our patch size and our grid of patches."""
+def resampled(
+    tensor: Array,
+    path: str,
+    shape: Shape,
+    grid: tuple[int, int],
+    old: tuple[int, int] | None = None,
+) -> Array:
+    """A tensor in our layout, fitted to gray images, our patch size and our grid of patches.
+
+    `old` is the file's grid of patches; where it is None, a square one is resampled, and another
+    left as it is. What cannot have our `shape` keeps its own.
+    """
     layer = path.split('/')[1]
     if layer in STEMS and path.endswith('/kernel') and tensor.ndim == 4:
         if tensor.shape[2] == 3 and shape[2] == 1:
             tensor = tensor.sum(2, keepdims=True)
         if layer == 'patch_embed_proj' and tensor.shape[:2] != shape[:2]:
             tensor = patches(tensor, shape[:2])
-    if layer == 'pos_embed' and tensor.ndim == 3 and tensor.shape[1] != shape[1]:
-        tensor = positions(tensor, grid)
+    if layer == 'pos_embed' and tensor.ndim == 3 and len(tensor) == 1:
+        if not old and tensor.shape[1] != shape[1]:
+            old = _square(tensor.shape[1] - 1)
+        if old and old != grid:
+            tensor = positions(tensor, old, grid)
     return tensor
 
 
-def positions(embedding: Float[Array, '1 t d'], grid: tuple[int, int]) -> Float[Array, '1 t2 d']:
-    """Position embeddings of a square grid, behind that of the class token, for another grid.
+def positions(
+    embedding: Float[Array, '1 t d'], old: tuple[int, int], new: tuple[int, int]
+) -> Float[Array, '1 t2 d']:
+    """Position embeddings of one grid, behind that of the class token, for another grid.
 
-    Bicubic with antialiasing, as timm's `resample_abs_pos_embed`. Where what follows the class
-    token is no square, the embedding is returned as it is.
+    Bicubic with antialiasing, as timm's `resample_abs_pos_embed`.
     """
     token, rest = embedding[:, :1], embedding[:, 1:]
-    side = round(rest.shape[1] ** 0.5)
-    if side**2 != rest.shape[1] or not side:
-        return embedding
-    square = rest.reshape(side, side, -1)
-    rows, columns = (cubic(side, length) for length in grid)
-    found = np.einsum('yi,xj,ijd->yxd', rows, columns, square)
-    found = found.reshape(1, -1, square.shape[-1]).astype(np.float32)
+    rows, columns = (cubic(before, after) for before, after in zip(old, new, strict=True))
+    found = np.einsum('yi,xj,ijd->yxd', rows, columns, rest.reshape(*old, -1), optimize=True)
+    found = found.reshape(1, -1, rest.shape[-1]).astype(np.float32)
     return np.concatenate([token, found], axis=1)
 
 

@@ -35,8 +35,8 @@ def find(source: str, *, revision: str = '', sha256: str = '') -> pathlib.Path:
     if path.suffix in PICKLED:
         made = path.with_suffix('.safetensors')
         raise errors.UserError(
-            f'{source} is a pickle, which could run any code when it is read. To convert it, if you '
-            f'trust where it comes from: {CONVERT.format(given=path, made=made)}'
+            f'{source} is a pickle, which may run any code when it is read, and is not read here. '
+            f'To convert it: {CONVERT.format(given=path, made=made)}'
         )
     if path.suffix != '.safetensors':
         path = _named(source, revision)
@@ -55,8 +55,10 @@ def sha256_of(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors and the metadata of a .safetensors file.
+def read(
+    path: pathlib.Path, *, tensors: bool = True
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors, unless they are not asked for, and the metadata of a .safetensors file.
 
     Raises:
         UserError: it is damaged, too large, or holds numbers that numpy does not have.
@@ -67,8 +69,8 @@ def read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         if path.stat().st_size > weights.LARGEST:
             raise errors.UserError(f'{path} is too large for weights of these models.')
         with safe_open(path, framework='numpy') as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, file.metadata() or {}
+            names = file.keys() if tensors else ()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (OSError, TypeError, ValueError, SafetensorError) as error:
         raise errors.UserError(f'{path} cannot be read as weights: {error}') from error
 
@@ -109,7 +111,7 @@ def _repository(source: str) -> str:
 
 
 def _fetched(repository: str, name: str, revision: str) -> pathlib.Path:
-    """A file of a repository, from the cache of huggingface_hub or, with a progress bar, the hub."""
+    """A file of a repository: from huggingface_hub's cache or, with a progress bar, the hub."""
     import huggingface_hub
     from huggingface_hub import errors as hub_errors
 

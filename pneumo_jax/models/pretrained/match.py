@@ -101,11 +101,10 @@ VIT_TORCHVISION_2021: Naming = VIT_TORCHVISION | {
 del VIT_TORCHVISION_2021['blocks_{b}/mlp_fc1'], VIT_TORCHVISION_2021['blocks_{b}/mlp_fc2']
 
 # The first naming of a model is the one that is exported. torchvision's ResNets and its present
-# DenseNets are called as timm's are.
+# DenseNets are called as timm's are. timm rounds the gates of SE-ResNet-18 up: it is another model.
 NAMINGS: dict[str, dict[str, Naming]] = {
     'resnet18': {'timm': RESNET},
     'resnet50': {'timm': RESNET},
-    'se_resnet18': {'timm': SE_RESNET},
     'se_resnet50': {'timm': SE_RESNET},
     'densenet121': {'timm': DENSENET, 'torchvision 2017': DENSENET_2017},
     'convnext_tiny': {'timm': CONVNEXT, 'torchvision': CONVNEXT_TORCHVISION},

@@ -17,8 +17,8 @@ class Report:
     """Every tensor of the file is used or dropped; parameters that keep their values are new.
 
     `used`, `dropped` and `resampled` name the file's tensors, `new` ours, each with its shape;
-    `resampled` are used ones, with the shape they were given here. `naming` is whose names the file
-    has.
+    `resampled` are used ones, with their shape before and after, in our layout. `naming` is whose
+    names the file has.
     """
 
     path: pathlib.Path
@@ -67,12 +67,11 @@ def check(
         *(f'  not in the file: {own} {initial[own].shape}' for own in lacking),
         *(f'  not in the model: {name} {tensors[name].shape}' for name in strange),
         *(
-            f'  another shape: {names[own]} {tensors[names[own]].shape}, '
-            f'{own} {initial[own].shape}'
+            f'  another shape: {names[own]} {tensors[names[own]].shape}, {own} {initial[own].shape}'
             for own in other
         ),
     ]
     hint = ' Set config.model.layer_scale=True.' if any('.ls1.' in name for name in strange) else ''
     raise errors.UserError(
-        '\n'.join([f'{what} are not the same model, or not of the same size.{hint}', *lines])
+        f'{what} are not the same model, or not of the same size.{hint}\n' + ';\n'.join(lines)
     )

@@ -12,13 +12,10 @@ Colour = tuple[float, float, float]
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5,) * 3, (0.5,) * 3)
-CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 # ViTs were trained on several scales; parts of the names that tell which, the first that fits.
 VITS = {
-    'augreg2': HALF,
     'augreg': HALF,
-    'clip': CLIP,
     'dino': IMAGENET,
     'deit': IMAGENET,
     '.mae': IMAGENET,
@@ -31,12 +28,12 @@ VITS = {
 class Expected:
     """Per colour channel the mean and standard deviation of images between 0 and 1.
 
-    `size` is the side of the square crops in pixels, and `told` where all this is known from.
+    `size` is (height, width) in pixels, and `told` where all this is known from.
     """
 
     mean: Colour
     std: Colour
-    size: int
+    size: tuple[int, int]
     told: str
 
     @property
@@ -56,16 +53,17 @@ def expected(source: str, path: pathlib.Path, model_name: str, revision: str = '
     Raises:
         UserError: none of them tells, or the description is damaged.
     """
-    if metadata := _metadata(path):
-        return _read(metadata, str(path))
+    if told := inside(path, hub.read(path, tensors=False)[1]):
+        return told
     if found := hub.config(source, path, revision):
         return _read(found.read_text(encoding='utf-8'), str(found))
     name = source if pathlib.Path(source).suffix != '.safetensors' else path.stem
     if model_name != 'vit':
-        return Expected(*IMAGENET, 224, 'the scale of ImageNet, which all such models have')
+        return Expected(*IMAGENET, (224, 224), 'the scale of ImageNet, which all such models have')
     for part, known in VITS.items():
         if part in name.lower():
-            return Expected(*known, 518 if 'dinov2' in name else 224, f'the name {name!r}')
+            side = 518 if 'dinov2' in name.lower() else 224
+            return Expected(*known, (side, side), f'the name {name!r}')
     raise errors.UserError(
         f'{path} does not tell on what scale its images were: put the config.json of '
         f"timm's model beside it, as {path.with_suffix('.json').name}, or call the file as timm "
@@ -73,14 +71,10 @@ def expected(source: str, path: pathlib.Path, model_name: str, revision: str = '
     )
 
 
-def _metadata(path: pathlib.Path) -> str:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework='numpy') as file:
-            return (file.metadata() or {}).get('pretrained_cfg', '')
-    except (OSError, SafetensorError) as error:
-        raise errors.UserError(f'{path} cannot be read as weights: {error}') from error
+def inside(path: pathlib.Path, metadata: dict[str, str]) -> Expected | None:
+    """What a file's own metadata tell, as `export.save` writes them."""
+    text = metadata.get('pretrained_cfg')
+    return _read(text, str(path)) if text else None
 
 
 def _read(text: str, where: str) -> Expected:
@@ -89,7 +83,8 @@ def _read(text: str, where: str) -> Expected:
         given: dict[str, Any] = json.loads(text)
         given = given.get('pretrained_cfg', given)
         mean, std = (_colour(given[name]) for name in ('mean', 'std'))
-        return Expected(mean, std, int(given['input_size'][-1]), where)
+        height, width = (int(length) for length in given['input_size'][-2:])
+        return Expected(mean, std, (height, width), where)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise errors.UserError(
             f'{where} does not describe weights as timm does: {error!r}.'
