@@ -21,7 +21,7 @@ PATCHES = {'28': 4, '64': 8}
 
 def get_config(form: str = '224') -> ConfigDict:
     config = vit.get_config('224' if form == '112' else form)
-    config.augment = ConfigDict(best.AUGMENT)
+    config.augment = ConfigDict({**best.AUGMENT, 'crop': 0.2})
     config.loss = ConfigDict({'smoothing': 0.1})
     config.optim.update({'lr': 3e-4, 'layer_decay': 0.75})
     config.model.drop_path = 0.1

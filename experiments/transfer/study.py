@@ -1,10 +1,11 @@
 """From scratch, from masked auto-encoding, and from ImageNet: what a ViT gains by what came before.
 
     python -m pneumo_jax pretrain --config configs/mae.py:28 --workdir runs/mae-28
+    python unpack_224.py --size 112 --out data/chest_xray_112.npz
     python -m pneumo_jax sweep experiments/transfer
 
-The rows at 112 px need two files beside that: the weights of timm's ViT-Ti/16 in the folder that
-$PNEUMO_JAX_WEIGHTS names (or a network), and the radiographs at 224 px as chest_xray_224.npz.
+The rows at 112 px need the weights of timm's ViT-Ti/16 too: a network, or their file in the folder
+that $PNEUMO_JAX_WEIGHTS names.
 """
 
 from pneumo_jax.sweep import Row, Study
@@ -27,7 +28,7 @@ RECIPE: dict[str, object] = {
     'epochs': 30,
 }
 MAE: dict[str, object] = {'pretrained.source': 'runs/mae-28'}
-DATA: dict[str, object] = {'data.path': 'chest_xray_224.npz'}
+DATA: dict[str, object] = {'data.path': 'data/chest_xray_112.npz'}
 PROBE: dict[str, object] = {'finetune.mode': 'probe'}
 
 

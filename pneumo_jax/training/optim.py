@@ -18,6 +18,8 @@ DECAYED = {
     'bias': False,
     'scale': False,
     'gamma': False,
+    'ls1': False,
+    'ls2': False,
     'cls_token': False,
     'pos_embed': False,
     'decoder_mask_token': False,
