@@ -37,7 +37,10 @@ LAYERS = {
     'sweep': 4.5,
     'weights': 0.5,
     'trained': 2.5,
+    'explain': 3.2,
     'outputs': 3.5,
+    'deploy': 3.6,
+    'reporting': 3.8,
     'run': 4,
     'doors': 5,
     'main': 6,
@@ -107,7 +110,7 @@ def test_pages_import_neither_jax_nor_the_package(path: pathlib.Path) -> None:
     [
         (('jax.devices', 'jax.device_count', 'process_index', 'process_count'), 'runtime'),
         (('orbax.checkpoint',), 'training.checkpoint'),
-        (('add_argument',), 'main cli.data cli.benchmark cli.audit cli.sweep doors'),
+        (('add_argument',), 'main cli.data cli.benchmark cli.audit cli.evaluate cli.compare cli.sweep cli.explain cli.corruptions cli.export cli.predict cli.report doors'),
     ],
 )
 def test_some_words_have_one_home(words: tuple[str, ...], only: str) -> None:

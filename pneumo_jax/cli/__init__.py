@@ -3,9 +3,31 @@
 from collections.abc import Sequence
 
 from pneumo_jax import doors
-from pneumo_jax.cli import audit, benchmark, data, sweep
+from pneumo_jax.cli import (
+    audit,
+    benchmark,
+    compare,
+    corruptions,
+    data,
+    evaluate,
+    explain,
+    export,
+    predict,
+    sweep,
+)
 
-VERBS = (data, audit, benchmark, sweep)
+VERBS = (
+    data,
+    audit,
+    evaluate,
+    compare,
+    predict,
+    explain,
+    corruptions,
+    export,
+    benchmark,
+    sweep,
+)
 
 
 def main(argv: Sequence[str]) -> None:
