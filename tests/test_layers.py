@@ -37,7 +37,10 @@ LAYERS = {
     'sweep': 4.5,
     'weights': 0.5,
     'trained': 2.5,
+    'explain': 3.2,
     'outputs': 3.5,
+    'deploy': 3.6,
+    'reporting': 3.8,
     'run': 4,
     'pretrain': 4,
     'doors': 5,
@@ -108,17 +111,16 @@ def test_pages_import_neither_jax_nor_the_package(path: pathlib.Path) -> None:
     [
         (('jax.devices', 'jax.device_count', 'process_index', 'process_count'), 'runtime'),
         (('orbax.checkpoint',), 'training.checkpoint'),
-        (
-            ('add_argument',),
-            'main cli.data cli.benchmark cli.audit cli.sweep doors cli.weights cli.pretrain',
-        ),
+        (('add_argument',), 'main doors cli'),
     ],
 )
 def test_some_words_have_one_home(words: tuple[str, ...], only: str) -> None:
     for path in MODULES:
         text = path.read_text()
         for word in words:
-            assert word not in text or name_of(path) in only.split(), f'{word} in {name_of(path)}'
+            own = name_of(path)
+            allowed = own in only.split() or own.partition('.')[0] in only.split()
+            assert word not in text or allowed, f'{word} in {own}'
 
 
 @pytest.mark.parametrize('name', ['config', 'doors', 'main', 'cli', 'data', 'benchmark.run'])

@@ -5,8 +5,8 @@ Mirror images and crops, as Krizhevsky et al. 2012 averaged them.
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
+from jax.image import resize  # under this name jax2onnx leaves it as it is
 from jaxtyping import Array, Float
 
 KEPT = 7 / 8  # of the side, by a crop
@@ -30,7 +30,6 @@ def cropped(images: Float[Array, 'b h w c']) -> Float[Array, 'v b h w c']:
     low, right = height - tall, width - wide
     starts = [(0, 0), (0, right), (low, 0), (low, right), (low // 2, right // 2)]
     crops = [
-        jax.image.resize(images[:, y : y + tall, x : x + wide], images.shape, 'linear')
-        for y, x in starts
+        resize(images[:, y : y + tall, x : x + wide], images.shape, 'linear') for y, x in starts
     ]
     return jnp.concatenate([mirrored(view) for view in [images, *crops]])

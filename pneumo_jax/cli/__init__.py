@@ -3,9 +3,26 @@
 from collections.abc import Sequence
 
 from pneumo_jax import doors
-from pneumo_jax.cli import audit, benchmark, data, pretrain, sweep, weights
+from pneumo_jax.cli import (
+    audit,
+    benchmark,
+    compare,
+    corruptions,
+    data,
+    evaluate,
+    explain,
+    export,
+    predict,
+    pretrain,
+    sweep,
+    weights,
+)
 
-VERBS = (data, audit, benchmark, sweep, pretrain, weights)
+VERBS = (
+    *(data, audit, pretrain, weights),
+    *(evaluate, compare, predict, explain, corruptions, export),
+    *(sweep, benchmark),
+)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -43,11 +43,12 @@ def load(path: pathlib.Path, *, size: int, val_fraction: float, seed: int) -> Da
     return Dataset(f'{path.name} {pixels} px', classes, train, val, test)
 
 
-def read(path: pathlib.Path) -> tuple[dict[str, Split], tuple[str, ...]]:
-    """The splits in the file, none of them empty, and the class names if it has any."""
+def read(path: pathlib.Path, only: str = '') -> tuple[dict[str, Split], tuple[str, ...]]:
+    """The splits in the file, or the `only` one, and the class names if it has any."""
     arrays = _arrays(path)
     with_val = any(key.startswith('val_') for key in arrays)
-    wanted = [split for split in SPLITS if split != 'val' or with_val]
+    usual = [split for split in SPLITS if split != 'val' or with_val]
+    wanted = [only] if only else usual
     keys = [f'{split}_{part}' for split in wanted for part in ('images', 'labels')]
     missing = ', '.join(key for key in keys if key not in arrays)
     if missing:

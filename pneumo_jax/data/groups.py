@@ -47,6 +47,26 @@ def read(path: pathlib.Path, labels: Labels) -> dict[str, np.ndarray]:
     }
 
 
+def columns(path: pathlib.Path, split: str, labels: Int[np.ndarray, ' n']) -> dict[str, np.ndarray]:
+    """Every column of the table (strings) for the images of one split, in their order.
+
+    Raises:
+      UserError: as `read`, but for what the table says of other splits.
+    """
+    found: dict[int, dict[str, str]] = {}
+    for line, row in _rows(path):
+        if row['split'].strip() != split:
+            continue
+        try:
+            found[_image(row, {split: labels})[1]] = row
+        except ValueError as error:
+            raise UserError(f'{path}: line {line}: {error}.') from error
+    missing = len(labels) - len(found)
+    if missing:
+        raise UserError(f'{path}: names no patient for {missing} of {len(labels)} {split} images.')
+    return {name: np.array([found[i][name].strip() for i in range(len(labels))]) for name in row}
+
+
 def _rows(path: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
     """The number and the content of every line of the table."""
     try:

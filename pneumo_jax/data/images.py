@@ -7,42 +7,75 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
+from pneumo_jax.data import dicom
 from pneumo_jax.errors import UserError
 
 if TYPE_CHECKING:
     from PIL import Image
 
 # Pillow would otherwise try every format it knows on a file, PostScript by another program too.
-FORMATS = ('JPEG', 'PNG')
+FORMATS = ('JPEG', 'PNG', 'TIFF')
+BITS, PHOTOMETRIC = 258, 262  # tags of TIFF
+WHITE_IS_ZERO = 0
 
 
 def decode(source: pathlib.Path | bytes) -> UInt8[np.ndarray, 'h w c']:
-    """The pixels of a JPEG or PNG file: 1 channel where they are gray, else 3.
+    """The pixels of a JPEG, PNG, TIFF or DICOM file: 1 channel where they are gray, else 3.
 
     Colour files with equal channels, as many chest radiographs are stored, count as gray. 16 bits
-    become 8 (1/257, rounded); transparency is dropped; the EXIF orientation is applied.
+    become 8 (1/257, rounded); transparency is dropped; the EXIF orientation is applied. DICOM is
+    told by its content, and shown as `dicom.decode` says.
 
     Raises:
       UserError: where the file cannot be read, is cut short, or is larger than Pillow allows.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with Image.open(file, formats=FORMATS) as image:
-            image.load()
-            return _pixels(ImageOps.exif_transpose(image))
-    except Exception as error:  # on a damaged file Pillow raises almost any type
-        name = file if isinstance(file, pathlib.Path) else 'the image'
-        raise UserError(f'{name} cannot be read as a JPEG or PNG image: {error}') from error
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open('rb') as file:
+            if dicom.is_dicom(file.read(132)):
+                return _one_if_gray(dicom.decode(file))
+            file.seek(0)
+            with Image.open(file, formats=FORMATS) as image:
+                if image.format == 'TIFF':
+                    return _tiff(image)
+                image.load()
+                return _pixels(ImageOps.exif_transpose(image))
+    except Exception as error:  # on a damaged file Pillow and pydicom raise almost any type
+        name = source if isinstance(source, pathlib.Path) else 'the image'
+        reason = 'it is none' if isinstance(error, UnidentifiedImageError) else error
+        raise UserError(
+            f'{name} cannot be read as a JPEG, PNG, TIFF or DICOM image: {reason}'
+        ) from error
 
 
-def _pixels(image: 'Image.Image') -> UInt8[np.ndarray, 'h w c']:
+def _tiff(image: 'Image.Image') -> UInt8[np.ndarray, 'h w c']:
+    """Pillow turns a TIFF upright by itself; it reads 12 bits, and white as 0, as they are."""
+    pages, tags = getattr(image, 'n_frames', 1), getattr(image, 'tag_v2', {})
+    if pages > 1:
+        raise ValueError(f'it has {pages} pages; one is allowed')
+    if image.mode == 'F':
+        raise ValueError('its numbers have a fraction; store them as 8 or 16 bits')
+    image.load()
+    wide = image.mode.startswith('I')
+    pixels = _pixels(image, full=4095 if tags.get(BITS) == (12,) else 65535)
+    return 255 - pixels if wide and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else pixels
+
+
+def _pixels(image: 'Image.Image', full: int = 65535) -> UInt8[np.ndarray, 'h w c']:
     if image.mode.startswith('I'):
-        return np.rint(np.asarray(image) / 257).astype(np.uint8)[..., None]
+        levels = np.asarray(image)
+        if levels.min() < 0 or levels.max() > full:
+            raise ValueError(
+                f'it has values from {levels.min()} to {levels.max()}; 16 bits are read'
+            )
+        return np.rint(levels / (full / 255)).astype(np.uint8)[..., None]
     if image.mode in ('1', 'L', 'LA'):
         return np.asarray(image.convert('L'))[..., None]
-    pixels = np.asarray(image.convert('RGB'))
+    return _one_if_gray(np.asarray(image.convert('RGB')))
+
+
+def _one_if_gray(pixels: UInt8[np.ndarray, 'h w c']) -> UInt8[np.ndarray, 'h w c']:
     return pixels[..., :1] if (pixels == pixels[..., :1]).all() else pixels
 
 

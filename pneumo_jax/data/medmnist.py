@@ -75,8 +75,8 @@ def load(flag: str, size: int) -> Dataset:
     check(flag, size)
     path = _official_file(flag, size)
     found, _ = arrays.read(path)
-    table = path.with_name(f'{flag}_patients.csv')
-    if table.exists():
+    table = patients_beside(path, flag)
+    if table:
         found = _grouped(found, table)
     info = _info()[flag]
     classes = tuple(name[:1].upper() + name[1:] for name in info['label'].values())
@@ -84,11 +84,28 @@ def load(flag: str, size: int) -> Dataset:
     return Dataset(f'{info["python_class"]} {size} px', classes, train, val, test, flag)
 
 
+def patients(flag: str, size: int) -> pathlib.Path | None:
+    """The table of patients beside the official file, where both are on this machine."""
+    path = next((place for place in _places(flag, size) if place.exists()), None)
+    return path and patients_beside(path, flag)
+
+
+def patients_beside(path: pathlib.Path, flag: str) -> pathlib.Path | None:
+    """{flag}_patients.csv in the folder of `path`, where it is."""
+    table = path.with_name(f'{flag}_patients.csv')
+    return table if table.exists() else None
+
+
+def _places(flag: str, size: int) -> list[pathlib.Path]:
+    suffix = '' if size == 28 else f'_{size}'
+    folders = [os.environ.get('PNEUMO_JAX_DATA', ''), '~/.medmnist']
+    return [pathlib.Path(f).expanduser() / f'{flag}{suffix}.npz' for f in folders if f]
+
+
 def _official_file(flag: str, size: int) -> pathlib.Path:
     suffix = '' if size == 28 else f'_{size}'
     url, md5 = _info()[flag][f'url{suffix}'], _info()[flag][f'MD5{suffix}']
-    folders = [os.environ.get('PNEUMO_JAX_DATA', ''), '~/.medmnist']
-    places = [pathlib.Path(f).expanduser() / f'{flag}{suffix}.npz' for f in folders if f]
+    places = _places(flag, size)
     path = next((place for place in places if place.exists()), None)
     if path is None:
         download.fetch(url, places[0], md5)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from pneumo_jax import errors
 
@@ -42,7 +42,7 @@ def bootstrap(
     (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapters 8 and 13). Raises UserError
     for an unknown metric, and where a class has no image.
     """
-    scores = _scorer(probabilities, labels, metric)(_drawn(labels, resamples, seed, groups))
+    scores = _scorer(probabilities, labels, metric)(drawn(labels, resamples, seed, groups))
     return _interval(scores)
 
 
@@ -61,7 +61,7 @@ def paired_bootstrap(
     Both are scored on the same resamples. p is twice the smaller share of resamples on one side of
     zero, counting the sample itself (Davison & Hinkley 1997, eq. 4.11), so at least 2 / (r + 1).
     """
-    weights = _drawn(labels, resamples, seed, groups)
+    weights = drawn(labels, resamples, seed, groups)
     scorers = [_scorer(each, labels, metric) for each in (a, b)]
     gaps = scorers[0](weights) - scorers[1](weights)
     rarer = min(int((gaps <= 0).sum()), int((gaps >= 0).sum()))
@@ -103,6 +103,19 @@ def mcnemar(right_a: Bool[np.ndarray, ' n'], right_b: Bool[np.ndarray, ' n']) ->
     return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
+def share(count: int, of: int) -> tuple[float, float, float]:
+    """count / of and its exact 95 % interval (Clopper & Pearson 1934, doi:10.2307/2331986).
+
+    Images count as independent. nan where there are none.
+    """
+    from scipy import stats
+
+    if not of:
+        return math.nan, math.nan, math.nan
+    interval = stats.binomtest(count, of).proportion_ci()
+    return count / of, float(interval.low), float(interval.high)
+
+
 def holm(p: Sequence[float]) -> list[float]:
     """p of each of several tests, corrected for their number (Holm 1979, jstor.org/stable/4615733).
 
@@ -113,6 +126,33 @@ def holm(p: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(raised))
     return adjusted.tolist()
+
+
+def drawn(
+    labels: Int[np.ndarray, ' n'],
+    resamples: int,
+    seed: int,
+    groups: Shaped[np.ndarray, ' n'] | None,
+) -> Float[np.ndarray, 'r n']:
+    """How often each resample holds each image; a resample without one of the classes is redrawn.
+
+    With `groups` whole groups are drawn. Raises UserError where there is nothing to redraw from.
+    """
+    _check_classes(labels)
+    members = (
+        np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    )
+    units, generator = int(members.max()) + 1, np.random.default_rng(seed)
+    weights = np.empty((resamples, len(labels)))
+    missing = np.arange(resamples)
+    while missing.size:
+        drawn = generator.integers(units, size=(missing.size, units))
+        drawn += units * np.arange(missing.size)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=units * missing.size)
+        weights[missing] = counts.reshape(-1, units)[:, members]
+        ill = weights[missing][:, labels == 1].sum(1)
+        missing = missing[(ill == 0) | (ill == weights[missing].sum(1))]
+    return weights
 
 
 def _interval(scores: Float[np.ndarray, ' r']) -> Interval:
@@ -131,33 +171,6 @@ def _placements(
     below = (ranks[: len(ill)] - rankdata(ill)) / len(well)
     above = 1 - (ranks[len(ill) :] - rankdata(well)) / len(ill)
     return below, above
-
-
-def _drawn(
-    labels: Int[np.ndarray, ' n'],
-    resamples: int,
-    seed: int,
-    groups: Int[np.ndarray, ' n'] | None,
-) -> Float[np.ndarray, 'r n']:
-    """How often each resample holds each image; a resample without one of the classes is redrawn.
-
-    Raises UserError where there is nothing to redraw from.
-    """
-    _check_classes(labels)
-    members = (
-        np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    )
-    units, generator = int(members.max()) + 1, np.random.default_rng(seed)
-    weights = np.empty((resamples, len(labels)))
-    missing = np.arange(resamples)
-    while missing.size:
-        drawn = generator.integers(units, size=(missing.size, units))
-        drawn += units * np.arange(missing.size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=units * missing.size)
-        weights[missing] = counts.reshape(-1, units)[:, members]
-        ill = weights[missing][:, labels == 1].sum(1)
-        missing = missing[(ill == 0) | (ill == weights[missing].sum(1))]
-    return weights
 
 
 def _check_classes(labels: Int[np.ndarray, ' n']) -> None:

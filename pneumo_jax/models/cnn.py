@@ -36,7 +36,7 @@ class CNN(nn.Module):
         x = image.astype(self.dtype)
         for i, features in enumerate(self.features, 1):
             x = nn.relu(pooling.max_pool(conv(features, name=f'conv{i}')(x), 2, stride=2))
-        x = nn.relu(dense(self.hidden, name='fc1')(x.reshape(len(x), -1)))
+        x = nn.relu(dense(self.hidden, name='fc1')(x.reshape(x.shape[0], -1)))
         return dense(self.num_classes, name='fc2')(x).astype(jnp.float32)
 
 
@@ -67,7 +67,7 @@ class CNNBatchNormDropout(nn.Module):
         for i, features in enumerate(self.features, 1):
             x = norm(name=f'bn{i}')(conv(features, name=f'conv{i}')(x))
             x = nn.relu(pooling.max_pool(x, 2, stride=2))
-        x = nn.relu(dense(self.hidden, name='fc1')(x.reshape(len(x), -1)))
+        x = nn.relu(dense(self.hidden, name='fc1')(x.reshape(x.shape[0], -1)))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return dense(self.num_classes, name='fc2')(x).astype(jnp.float32)
 

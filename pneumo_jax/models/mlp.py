@@ -20,6 +20,6 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, image: Float[Array, 'b h w c'], *, train: bool) -> Float[Array, 'b k']:
         dense = partial(Dense, dtype=self.dtype, kernel_init=torch_default)
-        x = image.reshape(len(image), -1).astype(self.dtype)
+        x = image.reshape(image.shape[0], -1).astype(self.dtype)
         x = nn.relu(dense(self.hidden, name='fc1')(x))
         return dense(self.num_classes, name='fc2')(x).astype(jnp.float32)

@@ -2,7 +2,7 @@
 
 On a GPU every form is the library's own. XLA's CPU code is good for stride 1 on maps larger than
 the kernel and collapses elsewhere; there the same sum is written as one product of matrices.
-`lax.platform_dependent` picks when the program is lowered, so that it stays portable. The numbers
+`forms.choose` picks when the program is lowered, so that it stays portable. The numbers
 below are milliseconds for value and gradients on 2 cores, library / ours, both compiled as
 `runtime.jit` does; experiments/speed has what else was tried.
 """
@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
+
+from pneumo_jax.models import forms
 
 # Strided 3x3: 46 / 3.2 at 4 px (batch 128); about even from 7 to 28 px, and at 56 px, where patches
 # cost memory, 12 / 19.
@@ -46,7 +48,7 @@ def conv(x: Map, kernel: Kernel, *, stride: int = 1, padding: int = 0, groups: i
         # that its gradients begin with (`cnn_bn_dropout` at 224 px: 250 ms, against 27).
         return lax.optimization_barrier(form(lax.optimization_barrier(x), kernel))
 
-    return lax.platform_dependent(x, kernel, cpu=cpu, default=library)
+    return forms.choose(x, kernel, cpu=cpu, default=library)
 
 
 def dot(x: Rows, kernel: Matrix, *_: Any, **__: Any) -> Rows:
@@ -116,7 +118,7 @@ def _product_backward(kept: tuple[Matrix, Matrix], dy: Matrix) -> tuple[Matrix, 
     # With few rows the product is little work, and turning its result around is most of it.
     many = len(x) >= x.shape[1] > dy.shape[1]
     cpu = narrow_first if many else library
-    return dy @ kernel.T, lax.platform_dependent(x, dy, cpu=cpu, default=library)
+    return dy @ kernel.T, forms.choose(x, dy, cpu=cpu, default=library)
 
 
 _product.defvjp(_product_forward, _product_backward)

@@ -13,8 +13,11 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from jax import Array, lax
 from jaxtyping import Float, Int8
+
+from pneumo_jax.models import forms
 
 Map = Float[Array, 'b h w c']
 Taps = Int8[Array, 'b h2 w2 c']
@@ -28,8 +31,11 @@ def max_pool(x: Map, window: int, *, stride: int, padding: int = 0) -> Map:
     x = _at_least(x, window - 2 * padding)
     # 2x2, 28 px, 32 channels: 84 / 13 / 5.4. 3x3 stride 2, 112 px, 64 channels: 234 / 89 / 40.
     cpu = functools.partial(_winner, window=window, stride=stride, padding=padding, shape=x.shape)
-    library = functools.partial(_library, window=window, stride=stride, padding=padding)
-    return lax.platform_dependent(x, cpu=cpu, default=library)
+    library, named = (
+        functools.partial(form, window=window, stride=stride, padding=padding)
+        for form in (_library, _named)
+    )
+    return forms.choose(x, cpu=cpu, default=library, converted=named)
 
 
 def avg_pool(x: Map, window: int) -> Map:
@@ -54,6 +60,13 @@ def _library(x: Map, window: int, stride: int, padding: int) -> Map:
     pads = ((0, 0), (padding, padding), (padding, padding), (0, 0))
     shape, strides = (1, window, window, 1), (1, stride, stride, 1)
     return lax.reduce_window(x, -jnp.inf, lax.max, shape, strides, pads)
+
+
+def _named(x: Map, window: int, stride: int, padding: int) -> Map:
+    """By flax's function, which the converter to ONNX knows by its name, as `VALID`."""
+    pads = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+    x = jnp.pad(x, pads, constant_values=-jnp.inf)
+    return nn.max_pool(x, window_shape=(window, window), strides=(stride, stride))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3, 4))

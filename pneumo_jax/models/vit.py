@@ -1,5 +1,6 @@
 """Vision Transformer as in timm (Dosovitskiy et al. 2021, arXiv:2010.11929)."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
@@ -25,7 +26,17 @@ Heads = Float[Array, 'b h t d']
 VARIANTS = {'Ti': (192, 12, 3), 'S': (384, 12, 6), 'B': (768, 12, 12)}
 
 
-def attend(query: Heads, key: Heads, value: Heads) -> Heads:
+class Softmax(nn.Module):
+    """Attention weights as a module's output, where `nn.intercept_methods` can see them."""
+
+    @nn.compact
+    def __call__(self, logits: Float[Array, 'b h t t']) -> Float[Array, 'b h t t']:
+        return nn.softmax(logits)
+
+
+def attend(
+    query: Heads, key: Heads, value: Heads, softmax: Callable[[Array], Array] = nn.softmax
+) -> Heads:
     """Scaled dot-product attention, the weights in float32.
 
     Batches of plain products: `jax.nn.dot_product_attention` takes 14.3 ms for value and gradient,
@@ -33,7 +44,7 @@ def attend(query: Heads, key: Heads, value: Heads) -> Heads:
     """
     scale = query.shape[-1] ** -0.5
     weights = (query * scale @ key.swapaxes(-1, -2)).astype(jnp.float32)
-    return nn.softmax(weights).astype(value.dtype) @ value
+    return softmax(weights).astype(value.dtype) @ value
 
 
 class Attention(nn.Module):
@@ -44,7 +55,8 @@ class Attention(nn.Module):
     def __call__(self, x: Float[Array, 'b t d']) -> Float[Array, 'b t d']:
         b, t, d = x.shape
         qkv = self.dense(3 * d, name='qkv')(x).reshape(b, t, 3, self.heads, d // self.heads)
-        x = attend(*qkv.transpose(2, 0, 3, 1, 4)).swapaxes(1, 2)
+        query, key, value = qkv.transpose(2, 0, 3, 1, 4)
+        x = attend(query, key, value, Softmax(name='softmax')).swapaxes(1, 2)
         return self.dense(d, name='proj')(x.reshape(b, t, d))
 
 
@@ -138,8 +150,8 @@ class ViT(nn.Module):
         conv = Conv(
             width, self.patch, self.patch, use_bias=True, dtype=self.dtype, name='patch_embed_proj'
         )
-        x = conv(image).reshape(len(image), -1, width)
+        x = conv(image).reshape(image.shape[0], -1, width)
         token = self.param('cls_token', nn.initializers.normal(1e-6), (1, 1, width))
-        token = jnp.broadcast_to(token.astype(x.dtype), (len(x), 1, width))
+        token = jnp.broadcast_to(token.astype(x.dtype), (x.shape[0], 1, width))
         x = jnp.concatenate([token, x], axis=1)
         return x + self.param('pos_embed', truncated, (1, *x.shape[1:])).astype(x.dtype)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import pathlib
+import pickle
 import struct
 import zlib
 
@@ -73,7 +74,7 @@ def test_a_path_is_read_and_named_in_the_error(tmp_path: pathlib.Path) -> None:
         decode(tmp_path / 'absent.png')
 
 
-@pytest.mark.parametrize('kind', ['JPEG', 'PNG'])
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'TIFF'])
 def test_a_truncated_file_is_refused(kind: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
     whole = file(Image.fromarray(noise), kind)
@@ -85,7 +86,8 @@ def test_a_truncated_file_is_refused(kind: str) -> None:
 def test_damage_never_escapes_as_another_error() -> None:
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 256, (24, 24), np.uint8))
-    for whole in (file(noise), file(noise, 'JPEG'), file(noise.convert('P'))):
+    kinds = [file(noise, kind) for kind in ('PNG', 'JPEG', 'TIFF')]
+    for whole in (*kinds, file(noise.convert('P'))):
         for _ in range(100):
             damaged = np.frombuffer(whole, np.uint8).copy()
             damaged[rng.integers(0, len(damaged), 4)] = rng.integers(0, 256, 4)
@@ -95,9 +97,56 @@ def test_damage_never_escapes_as_another_error() -> None:
 
 def test_other_formats_are_refused_whatever_their_name(tmp_path: pathlib.Path) -> None:
     path = tmp_path / 'x.jpeg'
-    Image.fromarray(RAMP).save(path, 'TIFF')
-    with pytest.raises(UserError, match='JPEG or PNG'):
+    Image.fromarray(RAMP).save(path, 'BMP')
+    with pytest.raises(UserError, match='JPEG, PNG, TIFF or DICOM image: it is none'):
         decode(path)
+    path.write_bytes(pickle.dumps({'weights': 1}))
+    with pytest.raises(UserError, match='it is none'):
+        decode(path)
+
+
+@pytest.mark.parametrize('compression', ['raw', 'tiff_lzw', 'tiff_adobe_deflate'])
+def test_tiff_of_8_and_16_bits_gray_and_colour(compression: str) -> None:
+    options = {'compression': compression}
+    assert np.array_equal(decode(file(Image.fromarray(RAMP), 'TIFF', **options))[..., 0], RAMP)
+    wide = np.linspace(0, 65535, 256).reshape(16, 16).astype(np.uint16)
+    pixels = decode(file(Image.fromarray(wide), 'TIFF', **options))
+    assert np.array_equal(pixels[..., 0], np.rint(wide / 257))
+    colour = np.stack([RAMP, 255 - RAMP, RAMP // 2], -1)
+    assert np.array_equal(decode(file(Image.fromarray(colour), 'TIFF', **options)), colour)
+
+
+@pytest.mark.parametrize('kind', [np.uint8, np.uint16])
+def test_a_tiff_where_white_is_zero_is_turned_around(kind: type[np.unsignedinteger]) -> None:
+    values = RAMP.astype(kind) * (257 if kind is np.uint16 else 1)
+    content = bytearray(file(Image.fromarray(values), 'TIFF'))
+    tag = struct.pack('<HHI', 262, 3, 1)  # PhotometricInterpretation, a short: 1, black is zero
+    assert content.count(tag + b'\1') == 1
+    content[content.index(tag) + 8] = 0
+    assert np.array_equal(decode(bytes(content))[..., 0], 255 - RAMP)
+
+
+def test_a_tiff_is_turned_upright_once() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = file(Image.fromarray(RAMP[:8]), 'TIFF', exif=exif)
+    assert np.array_equal(decode(content)[..., 0], np.rot90(RAMP[:8], -1))
+
+
+def test_tiffs_that_are_no_single_image_of_up_to_16_bits_are_refused() -> None:
+    picture = Image.fromarray(RAMP)
+    pages = file(picture, 'TIFF', save_all=True, append_images=[picture])
+    with pytest.raises(UserError, match='2 pages'):
+        decode(pages)
+    with pytest.raises(UserError, match='fraction'):
+        decode(file(Image.fromarray(RAMP / np.float32(255)), 'TIFF'))
+    with pytest.raises(UserError, match='from -1 to 65536'):
+        decode(file(Image.fromarray(np.array([[-1, 65536]], np.int32)), 'TIFF'))
+
+
+def test_transparency_is_dropped() -> None:
+    faint = np.stack([RAMP, RAMP, RAMP, RAMP], -1)
+    assert np.array_equal(decode(file(Image.fromarray(faint)))[..., 0], RAMP)
 
 
 def test_a_decompression_bomb_is_refused() -> None:

@@ -157,3 +157,9 @@ def test_holm_by_hand() -> None:
 def test_what_cannot_be_scored_is_told(call: Any, told: str) -> None:
     with pytest.raises(UserError, match=told):
         call(*data(9))
+
+
+def test_a_share_has_an_exact_interval() -> None:
+    value, low, high = statistics.share(0, 100)
+    assert (value, low) == (0, 0) and high == pytest.approx(1 - 0.025 ** (1 / 100))
+    assert np.isnan(statistics.share(0, 0)).all()

@@ -1,0 +1,92 @@
+"""python -m pneumo_jax evaluate: how good a run is, and what it knows of its own errors."""
+
+import argparse
+import pathlib
+from typing import Any
+
+from pneumo_jax import errors
+
+ABOUT = """
+Score a finished run, or several as one ensemble, on its test split: every metric with a 95 %
+bootstrap interval, sub-groups, calibration, conformal sets, uncertainty, and what is refused as no
+radiograph. What these need is fitted on val and kept in the run folder: calibration.json, ood.npz.
+--out gets evaluation_SPLIT.json, evaluation_SPLIT.md and figures.
+"""
+EXAMPLES = """
+examples:
+  python -m pneumo_jax evaluate runs/quickstart
+  python -m pneumo_jax evaluate runs/quickstart --prevalence 0.1 --alpha 0.05
+  python -m pneumo_jax evaluate runs/seed-0 --with runs/seed-1 runs/seed-2 --out runs/ensemble
+  python -m pneumo_jax evaluate runs/quickstart --data hospital.npz --out runs/hospital
+"""
+WITH = 'further runs, whose probabilities are averaged with those of RUN; needs --out'
+DATA = "other data with labels: an npz with MedMNIST's keys, or a folder [SPLIT/]CLASS/*.jpeg"
+GROUPS = 'columns split, index, patient, and kind for sub-groups; default: that of the data'
+SENSITIVITY = 'of the operating point on val (0.95)'
+FLAGS = (
+    '--with',
+    '--split',
+    '--data',
+    '--groups',
+    '--prevalence',
+    '--alpha',
+    '--sensitivity',
+    '--out',
+)
+
+
+def add(verbs: Any) -> None:
+    """The verb `evaluate`."""
+    verb = verbs.add_parser(
+        'evaluate',
+        help='metrics with intervals, calibration, conformal sets, uncertainty of a run',
+        description=ABOUT,
+        epilog=EXAMPLES,
+    )
+    add, path = verb.add_argument, pathlib.Path
+    add('run', type=path, metavar='RUN', help='the folder of a finished run')
+    add('--with', type=path, nargs='+', default=[], metavar='RUN', dest='others', help=WITH)
+    add('--split', choices=('val', 'test'), default='test', help='default: test')
+    add('--data', type=path, metavar='FILE|FOLDER', help=DATA)
+    add('--groups', type=path, metavar='CSV', help=GROUPS)
+    add('--prevalence', type=share, metavar='P', help='also score as where this share is ill')
+    add('--alpha', type=share, default=0.1, metavar='A', help='error rate of the sets (0.1)')
+    add('--sensitivity', type=share, default=0.95, metavar='S', help=SENSITIVITY)
+    add('--out', type=path, metavar='FOLDER', help='default: RUN')
+    verb.set_defaults(door=show, parser=verb)
+
+
+def share(text: str) -> float:
+    """A number between 0 and 1, without the ends."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f'{text!r} must lie between 0 and 1, such as 0.1')
+    return value
+
+
+def show(arguments: argparse.Namespace, rest: list[str]) -> None:
+    """Evaluate a run."""
+    if rest:
+        raise errors.unknown('argument', rest[0], FLAGS)
+    if arguments.others and not arguments.out:
+        raise errors.UserError('an ensemble has no folder of its own: give one with --out FOLDER.')
+
+    from pneumo_jax import runtime
+    from pneumo_jax.evaluation import evaluate
+
+    runtime.start()
+    print(
+        evaluate.evaluate(
+            [arguments.run, *arguments.others],
+            arguments.out or arguments.run,
+            split=arguments.split,
+            path=arguments.data,
+            table=arguments.groups,
+            prevalence=arguments.prevalence,
+            alpha=arguments.alpha,
+            sensitivity=arguments.sensitivity,
+        )
+    )

@@ -1,0 +1,80 @@
+"""python -m pneumo_jax explain: where a run looks."""
+
+import argparse
+import pathlib
+from typing import Any
+
+from pneumo_jax import errors
+
+ABOUT = """
+Draw where image files (JPEG, PNG, TIFF, DICOM) speak for a class: the image, the map and the
+overlay, in a PNG for each file and one for all. Methods: gradcam (CNNs), relevance and rollout
+(ViT), integrated and occlusion (all models). A map is evidence of what the model goes by, not of
+disease.
+"""
+EXAMPLES = """
+examples:
+  python -m pneumo_jax explain runs/quickstart chest.png
+  python -m pneumo_jax explain runs/quickstart chest.png --method gradcam occlusion --target Normal
+  python -m pneumo_jax explain runs/quickstart images/*.png --compare
+"""
+FLAGS = ('--with', '--method', '--target', '--out', '--compare')
+
+
+def add(verbs: Any) -> None:
+    """The verb `explain`."""
+    verb = verbs.add_parser('explain', help='where a run looks', description=ABOUT, epilog=EXAMPLES)
+    add, path = verb.add_argument, pathlib.Path
+    add('run', type=path, metavar='RUN', help='the folder of a finished run')
+    add('images', type=path, nargs='+', metavar='IMAGE', help='image files')
+    add(
+        '--with',
+        type=path,
+        nargs='+',
+        default=[],
+        metavar='RUN',
+        dest='others',
+        help='further runs, whose maps and probabilities are averaged with those of RUN',
+    )
+    add('--method', nargs='+', metavar='METHOD', help="(default: the model's first)")
+    add('--target', metavar='CLASS', help='the class to explain (default: the predicted one)')
+    add('--out', type=path, help='a folder for the figures (default: RUN/explain)')
+    add('--compare', action='store_true', help='deletion and insertion scores of all methods')
+    verb.set_defaults(door=show, parser=verb)
+
+
+def show(arguments: argparse.Namespace, rest: list[str]) -> None:
+    """Explain, and say where the figures are."""
+    if rest:
+        raise errors.unknown('argument', rest[0], FLAGS)
+
+    from pneumo_jax import runtime, trained
+
+    runtime.start()
+    loaded = trained.load(arguments.run, *arguments.others)
+
+    import numpy as np
+
+    from pneumo_jax.deploy import reader
+    from pneumo_jax.explain import run
+
+    for method in arguments.method or ():
+        if method not in run.methods(loaded):
+            raise errors.unknown(f'method for {loaded.title}', method, run.methods(loaded))
+    images = np.stack([reader.read(path, loaded.preprocess) for path in arguments.images])
+    out = arguments.out or arguments.run / 'explain'
+    for method in arguments.method or run.methods(loaded)[:1]:
+        for path in run.draw(
+            loaded, images, names(arguments.images), method, arguments.target, out
+        ):
+            print(path)
+    if arguments.compare:
+        print('\n' + run.table(run.compare(loaded, images, arguments.target, out)))
+
+
+def names(paths: list[pathlib.Path]) -> list[str]:
+    """What the figures are called: the files' names, numbered where two are the same."""
+    stems = [path.stem for path in paths]
+    if len(set(stems)) == len(stems):
+        return stems
+    return [f'{stem}-{number}' for number, stem in enumerate(stems, 1)]

@@ -1,0 +1,49 @@
+"""One split of other data than a run was trained on: with labels, to be scored."""
+
+import os
+import pathlib
+
+import numpy as np
+
+from pneumo_jax.data import arrays, folder
+from pneumo_jax.data.dataset import Split
+from pneumo_jax.data.folder import FOLDERS
+from pneumo_jax.errors import UserError
+
+
+def load(path: pathlib.Path, split: str, size: int, classes: tuple[str, ...]) -> Split:
+    """The images and labels of `split` in an npz file, or in a folder [SPLIT/]CLASS/*.jpeg.
+
+    No other split need be there. Images are cropped and resized to `size`.
+
+    Raises:
+      UserError: where there are no such data, or their classes are not `classes` (in any case).
+    """
+    try:
+        found, names = (_folder if path.is_dir() else _file)(path, split, size)
+    except OSError as error:
+        raise UserError(f'the data cannot be read: {error}') from error
+    if names and [name.casefold() for name in names] != [name.casefold() for name in classes]:
+        given, wanted = ', '.join(names), ', '.join(classes)
+        raise UserError(f'{path}: the classes are {given}; those of the run are {wanted}.')
+    if found.labels.max(initial=0) >= len(classes):
+        given = f'labels to {found.labels.max()}'
+        raise UserError(f'{path}: has {given}; the run knows {len(classes)} classes.')
+    return found
+
+
+def _file(path: pathlib.Path, split: str, size: int) -> tuple[Split, tuple[str, ...]]:
+    found, names = arrays.read(path, split)
+    return arrays._resized(found[split], size), names
+
+
+def _folder(path: pathlib.Path, split: str, size: int) -> tuple[Split, tuple[str, ...]]:
+    root = pathlib.Path(os.path.realpath(path))
+    inside = [sub for sub in folder._subfolders(root) if FOLDERS.get(sub.name.casefold()) == split]
+    classes = {sub.name: sub for sub in folder._subfolders(inside[0] if inside else root)}
+    pictures = folder._pictures(root, classes)
+    if not pictures:
+        raise UserError(f'{path}: has no images as CLASS/*.jpeg or {split}/CLASS/*.jpeg.')
+    images = folder._decode([picture.file for picture in pictures], size)
+    labels, groups = folder._labels(pictures), folder._groups(pictures)
+    return Split(np.asarray(images), labels, groups), tuple(sorted(classes))

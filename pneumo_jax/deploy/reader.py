@@ -1,0 +1,86 @@
+"""From image files to what a model takes, decoded by threads while the model is at work."""
+
+import collections
+import concurrent.futures
+import functools
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+
+from pneumo_jax.data import images
+from pneumo_jax.data.preprocess import Preprocess
+from pneumo_jax.deploy.walk import File
+from pneumo_jax.errors import UserError
+
+AHEAD = 2  # batches that are decoded before they are asked for
+SMALLEST = 16  # pixels of the short edge; anything smaller shows nothing
+# Mean difference between the highest and the lowest channel. JPEG and a tint leave 0 to 6 levels,
+# a photograph has 20 and more.
+NEARLY_GRAY = 8.0
+
+Image = UInt8[np.ndarray, 'h w c']
+
+
+def stream(
+    files: Sequence[File], preprocess: Preprocess, batch_size: int
+) -> Iterator[list[tuple[File, Image | UserError]]]:
+    """Every file with its image, or with the reason why it has none, in order and in batches.
+
+    Memory is bounded: at most AHEAD + 1 batches at the model's size, and an image in full size for
+    every thread.
+    """
+    load = functools.partial(_load, preprocess=preprocess)
+    chunks = [files[i : i + batch_size] for i in range(0, len(files), batch_size)]
+    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+    started: collections.deque[list[concurrent.futures.Future[Image | UserError]]]
+    started = collections.deque()
+    try:
+        for i, chunk in enumerate(chunks):
+            while i + len(started) < min(i + AHEAD + 1, len(chunks)):
+                started.append([pool.submit(load, file.path) for file in chunks[i + len(started)]])
+            yield list(zip(chunk, (task.result() for task in started.popleft()), strict=True))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _load(path: pathlib.Path, preprocess: Preprocess) -> Image | UserError:
+    try:
+        return read(path, preprocess)
+    except UserError as error:
+        return error
+
+
+def read(source: pathlib.Path | bytes, preprocess: Preprocess) -> Image:
+    """One image file, cropped and resized as `images.square` does, with the model's channels.
+
+    Gray is repeated for a model of colour. For a model of gray, colour that is nearly gray becomes
+    its luminance.
+
+    Raises:
+        UserError: it cannot be read, is too small to show anything, or is in colour and the model
+            is not.
+    """
+    pixels = images.decode(source)
+    name = source if isinstance(source, pathlib.Path) else 'the image'
+    height, width, _ = pixels.shape
+    if min(height, width) < min(SMALLEST, preprocess.height):
+        raise UserError(
+            f'{name} has {width} x {height} pixels; at least {SMALLEST} x {SMALLEST} are needed.'
+        )
+    return _channels(images.square(pixels, preprocess.height), preprocess.channels, name)
+
+
+def _channels(image: Image, channels: int, name: object) -> Image:
+    given = image.shape[-1]
+    if given == channels:
+        return image
+    if given == 1:
+        return np.repeat(image, channels, -1)
+    if channels == 1 and np.ptp(image, axis=-1).mean() <= NEARLY_GRAY:
+        from PIL import Image as Pillow
+
+        return np.asarray(Pillow.fromarray(image).convert('L'))[..., None]
+    raise UserError(f'{name} is in colour, {given} channels; this model takes {channels}.')

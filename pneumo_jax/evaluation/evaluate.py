@@ -1,0 +1,62 @@
+"""A run's scores on a split, with everything that a user should know before believing them."""
+
+import pathlib
+from collections.abc import Sequence
+
+from pneumo_jax import errors, files, trained
+from pneumo_jax.evaluation import curves, gather, metrics, sections, tables
+from pneumo_jax.evaluation.fitted import Fitted, fingerprints, fit, read
+from pneumo_jax.training import workdir
+
+
+def evaluate(
+    runs: Sequence[pathlib.Path],
+    out: pathlib.Path,
+    *,
+    split: str = 'test',
+    path: pathlib.Path | None = None,
+    table: pathlib.Path | None = None,
+    prevalence: float | None = None,
+    alpha: float = 0.1,
+    sensitivity: float = 0.95,
+) -> str:
+    """Leave evaluation_SPLIT.json and .md, figures and the fit in `out`; return the tables as text.
+
+    Raises:
+        UserError: what is asked cannot be done; then nothing is written.
+    """
+    loaded = trained.load(*runs)
+    if prevalence is not None and len(loaded.classes) != 2:
+        raise errors.UserError('--prevalence is for runs of two classes.')
+    fitted = _stored(runs, out, alpha, sensitivity)
+    dataset = None if fitted and path else gather.own_data(loaded)
+    if fitted is None:
+        assert dataset is not None
+        logits = metrics.ensemble(gather.each(loaded, dataset.val.images, 'val'))
+        fitted = fit(loaded, dataset, alpha=alpha, sensitivity=sensitivity, logits=logits)
+    seen = gather.look(loaded, split, dataset=dataset, path=path, table=table)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if path is None:
+            for run in runs:
+                workdir.record_scoring(run, split)
+        found = sections.all_of(loaded, fitted, seen, prevalence)
+        fitted.save(out)
+        name = f'evaluation_{split}' if path is None else f'evaluation_{path.stem}_{split}'
+        found['figures'] = curves.draw(out / 'evaluation', name, found, fitted, seen)
+        files.write_text(out / f'{name}.md', tables.markdown(found))
+        files.write_json(out / f'{name}.json', found)
+    except OSError as error:
+        raise errors.UserError(f'cannot write to {out} ({error.strerror}); give --out.') from error
+    return tables.text(found) + f'\nWith figures: {out / name}.md'
+
+
+def _stored(
+    runs: Sequence[pathlib.Path], out: pathlib.Path, alpha: float, sensitivity: float
+) -> Fitted | None:
+    """What an earlier call fitted for the same weights and wishes, kept in `out` or with a run."""
+    asked = (fingerprints(runs), alpha, sensitivity)
+    for found in map(read, (out, runs[0])):
+        if found and (found.weights, found.alpha, found.sensitivity) == asked:
+            return found
+    return None

@@ -1,0 +1,239 @@
+"""What is fitted on a run's val split once it is trained, and kept beside it.
+
+`calibration.json` holds the temperature, the isotonic curve, the operating point and the limits of
+the conformal sets; `ood.npz` what refuses images that are no radiographs. Both belong to weights
+and data that they name by SHA-256. No label of test is ever read here.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from pneumo_jax import errors, files
+from pneumo_jax.data.dataset import Dataset
+from pneumo_jax.evaluation import calibration, conformal, metrics, ood
+
+if TYPE_CHECKING:
+    from pneumo_jax.trained import Trained
+
+FILE, DETECTOR = 'calibration.json', 'ood.npz'
+FORMAT = 1  # a file of a higher one is refused
+LEVELS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)  # error rates, beside the one asked for
+LARGEST = 2**24  # bytes of either file; those of PneumoniaMNIST have 3 and 54 kB
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fitted:
+    """Calibrated probabilities, sets of classes, and a look at the image before any of them.
+
+    `weights` are the SHA-256 of the members' files, `data` that of the data set, `images` and
+    `shares` the number of val images and their classes' shares. `threshold` is the operating point:
+    P(class 1) above it is called positive, and at least the share `sensitivity` of val's positive
+    images is. It and `isotonic` are None unless there are two classes. `alpha` is the stated error
+    rate of the sets, `limits` as `conformal.limits` has them, and `levels` has those of other error
+    rates: rows of a rate and its limits. `refused` is the stated rate of `detector`'s false alarms,
+    and `refused_on_val` what it is there.
+    """
+
+    classes: tuple[str, ...]
+    weights: tuple[str, ...]
+    data: str
+    images: int
+    shares: tuple[float, ...]
+    temperature: float
+    isotonic: calibration.Isotonic | None
+    sensitivity: float
+    threshold: float | None
+    alpha: float
+    limits: tuple[float, ...]
+    levels: tuple[tuple[float, ...], ...]
+    refused: float
+    refused_on_val: float
+    detector: ood.Detector
+
+    def probabilities(self, logits: Float[np.ndarray, 'n k']) -> Float[np.ndarray, 'n k']:
+        """Probabilities at the fitted temperature."""
+        return metrics.softmax(logits / self.temperature)
+
+    def holds(self, probabilities: Float[np.ndarray, 'n k']) -> Bool[np.ndarray, 'n k']:
+        """Which classes belong to each image's set, from what `probabilities` gives."""
+        return conformal.sets(probabilities, np.array(self.limits))
+
+    def sets(self, probabilities: Float[np.ndarray, 'n k']) -> list[tuple[str, ...]]:
+        """The names of the classes in each image's set: all of them ask for a radiologist."""
+        return [
+            tuple(name for name, held in zip(self.classes, row, strict=True) if held)
+            for row in self.holds(probabilities)
+        ]
+
+    def is_radiograph(self, images: UInt8[np.ndarray, 'n h w c']) -> Bool[np.ndarray, ' n']:
+        """Whether each image looks like those that the run was trained on, upright."""
+        return self.detector.accepts(images)
+
+    def save(self, folder: pathlib.Path) -> None:
+        """Write both files; the second, `calibration.json`, names the first by its SHA-256."""
+        content = io.BytesIO()
+        np.savez(content, **vars(self.detector))
+        values: dict[str, Any] = {'format': FORMAT, **vars(self)}
+        values['isotonic'] = self.isotonic and vars(self.isotonic)
+        values['detector'] = hashlib.sha256(content.getvalue()).hexdigest()
+        files.write_bytes(folder / DETECTOR, content.getvalue())
+        files.write_json(folder / FILE, values)
+
+    @staticmethod
+    def load(folder: pathlib.Path, runs: Sequence[pathlib.Path] = ()) -> 'Fitted | None':
+        """What `save` wrote there for the weights of `runs` (those in `folder`), or None.
+
+        Raises:
+            UserError: the files are damaged, of a newer version, or of other weights.
+        """
+        found = read(folder)
+        if found and found.weights != fingerprints(runs or [folder]):
+            raise errors.UserError(
+                f'{folder / FILE} was fitted for other weights than these; '
+                f'fit anew: python -m pneumo_jax evaluate {folder}'
+            )
+        return found
+
+
+def read(folder: pathlib.Path) -> Fitted | None:
+    """What `Fitted.save` wrote in `folder`, whatever weights it is of; None where there is nothing.
+
+    Raises:
+        UserError: the files are damaged, or of a newer version.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(_bytes(path))
+        if values.pop('format') > FORMAT:
+            raise errors.UserError(f'{path} was written by a newer version; update pneumo_jax.')
+        content = _bytes(folder / DETECTOR)
+        if hashlib.sha256(content).hexdigest() != values.pop('detector'):
+            raise ValueError(f'{DETECTOR} is not the file that was written with it')
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return _checked(values, ood.Detector(**arrays))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise errors.UserError(
+            f'{path} cannot be read: {error}. Remove it; python -m pneumo_jax evaluate writes it.'
+        ) from error
+
+
+def fit(
+    trained: 'Trained',
+    dataset: Dataset,
+    *,
+    alpha: float = 0.1,
+    sensitivity: float = 0.95,
+    refused: float = ood.RATE,
+    logits: Float[np.ndarray, 'n k'] | None = None,
+) -> Fitted:
+    """Fit everything: on val, and the detector's distances on the images of train.
+
+    `logits` are those of val, where they are known already.
+
+    Raises:
+        UserError: val does not hold two images of every class at least.
+    """
+    labels, count = dataset.val.labels, len(trained.classes)
+    shares = np.bincount(labels, minlength=count) / len(labels)
+    if shares.min() * len(labels) < 2:
+        raise errors.UserError(f'{dataset.title}: val needs two images of every class to fit on.')
+    if logits is None:
+        logits = trained.logits(dataset.val.images)
+    temperature = calibration.temperature(logits, labels)
+    probabilities = metrics.softmax(logits / temperature)
+    binary = count == 2
+
+    detector = ood.fit(dataset.train.images, dataset.val.images, refused)
+
+    def limits(alpha: float) -> tuple[float, ...]:
+        return tuple(conformal.limits(probabilities, labels, alpha).tolist())
+
+    return Fitted(
+        classes=trained.classes,
+        weights=fingerprints(trained.runs),
+        data=dataset.digest,
+        images=len(labels),
+        shares=tuple(shares.tolist()),
+        temperature=temperature,
+        isotonic=calibration.isotonic(probabilities[:, 1], labels == 1) if binary else None,
+        sensitivity=sensitivity,
+        threshold=operating_point(probabilities[:, 1], labels, sensitivity) if binary else None,
+        alpha=alpha,
+        limits=limits(alpha),
+        levels=tuple((level, *limits(level)) for level in LEVELS),
+        refused=refused,
+        refused_on_val=float(1 - detector.accepts(dataset.val.images).mean()),
+        detector=detector,
+    )
+
+
+def operating_point(
+    probabilities: Float[np.ndarray, ' n'], labels: Int[np.ndarray, ' n'], sensitivity: float
+) -> float:
+    """The highest threshold at which so large a share of the positive images lies above it.
+
+    Half-way to the next lower probability, so that rounding elsewhere does not move an image.
+    """
+    from sklearn.metrics import roc_curve
+
+    _, reached, scores = roc_curve(labels == 1, probabilities, drop_intermediate=False)
+    first = int(np.argmax(reached >= sensitivity))
+    below = scores[first + 1] if first + 1 < len(scores) else 0.0
+    return float((scores[first] + below) / 2)
+
+
+def fingerprints(runs: Sequence[pathlib.Path]) -> tuple[str, ...]:
+    """The SHA-256 of every member's weights, in the order of their values.
+
+    Raises:
+        UserError: a run has none.
+    """
+    found = []
+    for run in runs:
+        own = run / 'model.safetensors'
+        places = [own] if own.exists() else list(run.glob('seed-*/model.safetensors'))
+        if not places:
+            raise errors.UserError(f'{run} has no model.safetensors: it is no finished run.')
+        for place in places:
+            with place.open('rb') as file:
+                found.append(hashlib.file_digest(file, 'sha256').hexdigest())
+    return tuple(sorted(found))
+
+
+def _bytes(path: pathlib.Path) -> bytes:
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f'{path.name} is larger than {LARGEST / 2**20:.0f} MB')
+    return path.read_bytes()
+
+
+def _checked(values: dict[str, Any], detector: ood.Detector) -> Fitted:
+    """The same as `Fitted`; `ValueError` where a number is not one that `fit` gives."""
+    curve = values.pop('isotonic')
+    isotonic = curve and calibration.Isotonic(tuple(curve['x']), tuple(curve['y']))
+    for name in ('classes', 'weights', 'shares', 'limits'):
+        values[name] = tuple(values[name])
+    values['levels'] = levels = tuple(tuple(row) for row in values['levels'])
+    found = Fitted(**values, isotonic=isotonic, detector=detector)
+    numbers = [*found.shares, *found.limits, found.alpha, found.sensitivity]
+    numbers += [found.refused, found.refused_on_val]
+    numbers += [*isotonic.x, *isotonic.y] if isotonic else []
+    numbers += [number for row in levels for number in row]
+    numbers += [] if found.threshold is None else [found.threshold]
+    size = detector.mean.size
+    fits = len(found.classes) == len(found.shares) == len(found.limits)
+    fits &= all(len(row) == 1 + len(found.classes) for row in levels)
+    fits &= detector.precision.shape == (size, size) and detector.limits.shape == (2,)
+    fits &= all(np.isfinite(array).all() for array in vars(detector).values())
+    if not (fits and 0 < found.temperature < np.inf and all(0 <= x <= 1 for x in numbers)):
+        raise ValueError('its numbers do not belong together')
+    return found

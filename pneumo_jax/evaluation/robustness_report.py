@@ -1,0 +1,83 @@
+"""The table and the figure of a run on corrupted images."""
+
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from pneumo_jax.augment import corruptions
+from pneumo_jax.evaluation import figures
+
+Found = dict[str, Any]
+
+
+def markdown(found: Found) -> str:
+    """The report as Markdown."""
+    return '\n'.join(_lines(found)) + '\n'
+
+
+def _lines(found: Found) -> Iterator[str]:
+    yield f'{found["run"]}: {found["images"]} test images of {found["data"]}, corrupted'
+    yield ''
+    yield 'Balanced error in percent, at severities 1 to 5, their mean, and its growth (relative'
+    yield 'balanced error) against the clean images; [95 % intervals over images].'
+    yield ''
+    heads = ['corruption', *map(str, corruptions.SEVERITIES), 'mean', 'relative']
+    peer = found.get('against_alexnet')
+    yield _row([*heads, *(['BE', 'rBE'] if peer else [])])
+    yield _row(['---'] * (len(heads) + (2 if peer else 0)))
+    blank = ['' for _ in corruptions.SEVERITIES]
+    yield _row(['clean', *blank, _percent(found['clean']), '', *(['', ''] if peer else [])])
+    for name, row in found['corruptions'].items():
+        cells = [name, *(f'{100 * value:.1f}' for value in row['severities'])]
+        more = [_ratio(peer['be'][name]), _ratio(peer['rbe'][name])] if peer else []
+        yield _row([*cells, _percent(row['mean']), _percent(row['relative'], '+'), *more])
+    means = [_percent(found['mean']), _percent(found['relative'], '+')]
+    more = [_ratio(peer['mean_be']), _ratio(peer['mean_rbe'])] if peer else []
+    yield _row(['**all**', *blank, *means, *more])
+    if peer:
+        yield ''
+        yield 'BE and rBE as in the paper: over those of AlexNet at 224 px, where 1 is as bad; -'
+        yield "where AlexNet's error did not grow. What is in pixels is larger on smaller images."
+
+
+def _row(cells: list[str]) -> str:
+    return '| ' + ' | '.join(cells) + ' |'
+
+
+def _percent(estimate: list[float], sign: str = '') -> str:
+    mean, low, high = (f'{100 * value:{sign}.1f}' for value in estimate)
+    return f'{mean} [{low}, {high}]'
+
+
+def _ratio(value: float | None) -> str:
+    return '-' if value is None else f'{value:.2f}'
+
+
+def draw(found: Found, path: pathlib.Path) -> None:
+    """Balanced errors as a table in colours, and their growth with intervals."""
+    rows = sorted(found['corruptions'].items(), key=lambda item: item[1]['mean'][0])
+    errors = 100 * np.array([row['severities'] for _, row in rows])
+    figure = figures._figure(11, 5.6, f'{found["run"]}: corrupted test images of {found["data"]}')
+    left, right = figure.subplots(1, 2)
+    shown = left.imshow(errors, cmap='Reds', vmin=0, vmax=60, aspect='auto', origin='lower')
+    for (y, x), value in np.ndenumerate(errors):
+        colour = 'white' if value > 40 else 'black'
+        left.text(x, y, f'{value:.0f}', ha='center', va='center', color=colour, fontsize=9)
+    left.set_yticks(range(len(rows)), [name.replace('_', ' ') for name, _ in rows])
+    left.set_xticks(range(errors.shape[1]), list(map(str, corruptions.SEVERITIES)))
+    left.set(xlabel='severity')
+    left.set_title(f'balanced error (%); clean {100 * found["clean"][0]:.1f}', fontsize=11)
+    left.spines[:].set_visible(False)
+    left.tick_params(length=0)
+    figure.colorbar(shown, ax=left, shrink=0.8)
+    growth = 100 * np.array([row['relative'] for _, row in rows])
+    mean, low, high = growth.T
+    right.errorbar(mean, range(len(rows)), xerr=[mean - low, high - mean], fmt='o', capsize=3)
+    right.axvline(0, color='0.6', linewidth=1)
+    right.set_yticks(range(len(rows)), [])
+    right.set(ylim=left.get_ylim(), xlabel='points of balanced error, mean over severities')
+    right.set_title(f'growth against clean, {found["images"]} images, 95 % intervals', fontsize=11)
+    figures._plain(right)
+    figures._save(figure, path)

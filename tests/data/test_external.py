@@ -1,0 +1,58 @@
+"""Other data than a run's own: one split of a file or of a folder."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pneumo_jax.data import external, groups
+from pneumo_jax.errors import UserError
+
+CLASSES = ('Normal', 'Pneumonia')
+
+
+def picture(path: pathlib.Path, grey: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((20, 20), grey, np.uint8)).save(path)
+
+
+@pytest.mark.parametrize('above', ['', 'test/'])
+def test_a_folder_with_and_without_splits(tmp_path: pathlib.Path, above: str) -> None:
+    picture(tmp_path / f'{above}NORMAL/a.png', 10)
+    picture(tmp_path / f'{above}PNEUMONIA/b.png', 200)
+    found = external.load(tmp_path, 'test', 12, CLASSES)
+    assert found.labels.tolist() == [0, 1] and found.images.shape == (2, 12, 12, 1)
+    assert found.images[:, 5, 5, 0].tolist() == [10, 200]
+
+
+def test_a_file_needs_only_the_split_asked_for(tmp_path: pathlib.Path) -> None:
+    images = np.zeros((3, 16, 16), np.uint8)
+    np.savez(tmp_path / 'x.npz', val_images=images, val_labels=np.array([[0], [1], [1]]))
+    found = external.load(tmp_path / 'x.npz', 'val', 8, CLASSES)
+    assert found.images.shape == (3, 8, 8, 1) and found.labels.tolist() == [0, 1, 1]
+    with pytest.raises(UserError, match='has no test_images, test_labels'):
+        external.load(tmp_path / 'x.npz', 'test', 8, CLASSES)
+
+
+def test_other_classes_are_refused(tmp_path: pathlib.Path) -> None:
+    picture(tmp_path / 'healthy/a.png', 10)
+    picture(tmp_path / 'sick/b.png', 200)
+    with pytest.raises(UserError, match='classes are healthy, sick; those of the run are Normal'):
+        external.load(tmp_path, 'test', 12, CLASSES)
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(UserError, match='has no images'):
+        external.load(tmp_path / 'empty', 'test', 12, CLASSES)
+
+
+def test_columns_of_one_split(tmp_path: pathlib.Path) -> None:
+    path, labels = tmp_path / 'table.csv', np.array([0, 1])
+    path.write_text(
+        'split,index,label,patient,kind\ntest,1,1,b,virus\ntrain,9,1,x,\ntest,0,0,a,well\n'
+    )
+    found = groups.columns(path, 'test', labels)
+    assert found['kind'].tolist() == ['well', 'virus'] and found['patient'].tolist() == ['a', 'b']
+    with pytest.raises(UserError, match='names no patient for 1 of 3 test images'):
+        groups.columns(path, 'test', np.array([0, 1, 1]))
+    with pytest.raises(UserError, match='line 2: the label of test 1'):
+        groups.columns(path, 'test', np.array([0, 0]))

@@ -1,0 +1,76 @@
+"""Calibration recovers what was done to the probabilities."""
+
+import numpy as np
+import pytest
+from sklearn.calibration import calibration_curve
+
+from pneumo_jax.evaluation import calibration, metrics
+
+
+def calibrated(count: int, seed: int, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Logits, and labels drawn with exactly their probabilities."""
+    rng = np.random.default_rng(seed)
+    logits = 2 * rng.normal(size=(count, classes))
+    odds = metrics.softmax(logits).cumsum(1)
+    return logits, (rng.random((count, 1)) > odds).sum(1).clip(0, classes - 1)
+
+
+@pytest.mark.parametrize('classes', [2, 5])
+@pytest.mark.parametrize('factor', [0.4, 1, 3])
+def test_a_known_temperature_is_recovered(factor: float, classes: int) -> None:
+    logits, labels = calibrated(20_000, 0, classes)
+    assert calibration.temperature(factor * logits, labels) == pytest.approx(factor, rel=0.03)
+
+
+def test_a_split_without_errors_has_a_temperature() -> None:
+    logits = np.array([[3.0, -3.0], [-3.0, 3.0]])
+    assert calibration.temperature(logits, np.array([0, 1])) >= calibration.COOLEST
+
+
+def test_isotonic_undoes_a_bent_curve() -> None:
+    logits, labels = calibrated(20_000, 1)
+    truth = metrics.softmax(logits)[:, 1]
+    curve = calibration.isotonic(truth**3, labels == 1)
+    assert np.abs(curve(truth**3) - truth).mean() < 0.02 < np.abs(truth**3 - truth).mean()
+    assert (np.diff(curve(np.linspace(0, 1, 50))) >= 0).all()
+
+
+def test_reliability_is_that_of_scikit_learn() -> None:
+    logits, labels = calibrated(500, 2)
+    p = metrics.softmax(logits)[:, 1]
+    found = calibration.reliability(p, labels == 1)
+    frequency, confidence = calibration_curve(labels, p, n_bins=calibration.BINS)
+    filled = found.count > 0
+    np.testing.assert_allclose(found.frequency[filled], frequency)
+    np.testing.assert_allclose(found.confidence[filled], confidence)
+    gaps = np.abs(found.frequency - found.confidence)[filled]
+    expected = np.average(gaps, weights=found.count[filled])
+    assert calibration.ece(p, labels == 1)[0] == pytest.approx(expected)
+
+
+def test_ece_by_hand() -> None:
+    p, right = np.array([0.95, 0.95, 0.05, 0.05]), np.array([True, False, False, False])
+    assert calibration.ece(p, right)[0] == pytest.approx((0.45 + 0.05) / 2)
+    halved = calibration.ece(p, right, np.array([[1.0, 1, 0, 0], [0, 0, 1, 1]]))
+    np.testing.assert_allclose(halved, [0.45, 0.05])
+
+
+def test_prior_correction_is_bayes_on_a_mixture() -> None:
+    """Two normal distributions: what is right where half are ill is corrected to a tenth."""
+    from scipy.stats import norm
+
+    x = np.linspace(-4, 5, 200)
+
+    def bayes(ill: float) -> np.ndarray:
+        parts = np.stack([(1 - ill) * norm.pdf(x, 0), ill * norm.pdf(x, 1)], 1)
+        return parts / parts.sum(1, keepdims=True)
+
+    found = calibration.prior_correct(bayes(0.5), np.array([0.5, 0.5]), np.array([0.9, 0.1]))
+    np.testing.assert_allclose(found, bayes(0.1), atol=1e-12)
+    rng = np.random.default_rng(0)
+    ill = rng.random(40_000) < 0.1
+    values = rng.normal(ill.astype(float), 1)
+    p = 1 / (1 + np.exp(0.5 - values))  # Bayes at a prevalence of one half
+    shares = np.array([0.5, 0.5]), np.array([0.9, 0.1])
+    corrected = calibration.prior_correct(np.stack([1 - p, p], 1), *shares)[:, 1]
+    assert calibration.ece(p, ill)[0] > 0.2 and calibration.ece(corrected, ill)[0] < 0.01

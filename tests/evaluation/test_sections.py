@@ -1,0 +1,93 @@
+"""An evaluation of made-up predictions, of two classes and of more, by section and as a figure."""
+
+import json
+import pathlib
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pneumo_jax.data.dataset import Dataset, Split
+from pneumo_jax.evaluation import curves, fitted, gather, sections, tables
+
+NAMES = ('well', 'mild', 'ill', 'odd')
+
+
+def split_of(count: int, classes: int, seed: int) -> tuple[Split, np.ndarray]:
+    """Images of noise, and logits that tell their labels in part."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    images = rng.integers(0, 256, (count, 12, 12, 1), np.uint8)
+    logits = rng.normal(size=(2, count, classes)) + 2 * np.eye(classes)[labels]
+    return Split(images, labels), logits
+
+
+def made_up(classes: int, place: pathlib.Path) -> tuple[Any, fitted.Fitted, gather.Seen]:
+    (train, _), (val, logits), (test, members) = (split_of(n, classes, n) for n in (90, 120, 150))
+    (place / 'model.safetensors').write_bytes(b'of no matter here')
+    loaded = SimpleNamespace(
+        classes=NAMES[:classes], title='made up', runs=(place,), members=(None, None)
+    )
+    dataset = Dataset('noise', NAMES[:classes], train, val, test)
+    fit = fitted.fit(loaded, dataset, logits=logits[0])  # type: ignore[arg-type]
+    seen = gather.Seen(
+        'noise', 'test', False, test.images, test.labels, None, None, members, members[::-1]
+    )
+    return loaded, fit, seen
+
+
+@pytest.mark.parametrize('classes', [2, 4])
+def test_every_section_and_figure(classes: int, tmp_path: pathlib.Path) -> None:
+    loaded, fit, seen = made_up(classes, tmp_path)
+    found = sections.all_of(loaded, fit, seen, None)
+    found['figures'] = curves.draw(tmp_path / 'figures', 'x', found, fit, seen)
+    assert len(found['figures']) == (5 if classes == 2 else 3)
+    assert all((tmp_path / 'figures' / name).stat().st_size > 5000 for name in found['figures'])
+    json.dumps(found, allow_nan=False)
+    assert len(found['decisions']) == (2 if classes == 2 else 1)
+    accuracy = (fit.probabilities(seen.logits).argmax(1) == seen.labels).mean()
+    told = found['decisions']['most probable class']['accuracy']['value']
+    assert told == pytest.approx(accuracy)
+    for name in ('entropy', 'ensemble: disagreement', 'MC dropout: disagreement'):
+        assert found['uncertainty'][name]['accuracy']['100%'] == pytest.approx(accuracy)
+    # As many members in another order: dropout tells the same as the ensemble.
+    both = [found['uncertainty'][f'{name}: disagreement'] for name in ('ensemble', 'MC dropout')]
+    assert both[0] == both[1]
+    text, page = tables.text(found), tables.markdown(found)
+    assert f'{told:.3f} [' in text and f'{told:.3f} [' in page
+    assert ('sensitivity' in text) == (classes == 2)
+    assert {line.count('|') for line in page.splitlines() if line.startswith('| all')} == {7}
+
+
+def test_coverage_is_counted(tmp_path: pathlib.Path) -> None:
+    loaded, fit, seen = made_up(2, tmp_path)
+    told = sections.all_of(loaded, fit, seen, None)['conformal']
+    sets = fit.sets(fit.probabilities(seen.logits))
+    right = [NAMES[label] in held for label, held in zip(seen.labels, sets, strict=True)]
+    assert told['coverage']['all']['value'] == pytest.approx(np.mean(right))
+    assert told['ask a radiologist']['all']['value'] == np.mean([len(held) == 2 for held in sets])
+    wrong = [len(held) == 1 and not ok for held, ok in zip(sets, right, strict=True)]
+    alone = sum(len(held) == 1 for held in sets)
+    assert told['errors where it answers']['value'] == pytest.approx(sum(wrong) / alone)
+    strictly = told['coverage with empty sets']['all']['value']
+    assert strictly <= told['coverage']['all']['value']
+
+
+def test_a_saved_fit_is_the_same(tmp_path: pathlib.Path) -> None:
+    _, fit, seen = made_up(4, tmp_path)
+    fit.save(tmp_path)
+    again = fitted.Fitted.load(tmp_path)
+    assert again is not None and again.threshold is None and again.isotonic is None
+    same = {name: value for name, value in vars(fit).items() if name != 'detector'}
+    assert same == {name: vars(again)[name] for name in same}
+    np.testing.assert_array_equal(again.is_radiograph(seen.images), fit.is_radiograph(seen.images))
+
+
+def test_the_operating_point_keeps_the_sensitivity() -> None:
+    p = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    labels = np.array([0, 1, 0, 1, 1, 1])
+    for sensitivity, expected in ((0.75, 0.35), (0.76, 0.15), (1.0, 0.15), (0.2, 0.55)):
+        found = fitted.operating_point(p, labels, sensitivity)
+        assert found == pytest.approx(expected)
+        assert (p > found)[labels == 1].mean() >= sensitivity
