@@ -91,16 +91,19 @@ def load(*runs: pathlib.Path) -> Trained:
                     f'these runs make no ensemble: {name} is {metas[0][name]} in one, '
                     f'{run_meta[name]} in another.'
                 )
-    preprocess = Preprocess(**metas[0]['preprocess'])
-    members = tuple(
-        Member(
-            models.create(**meta['model'], num_classes=len(meta['classes'])),
-            preprocess,
-            meta['views'],
-            variables,
+    try:
+        preprocess = Preprocess(**metas[0]['preprocess'])
+        members = tuple(
+            Member(
+                models.create(**meta['model'], num_classes=len(meta['classes'])),
+                preprocess,
+                meta['views'],
+                variables,
+            )
+            for variables, meta in parts
         )
-        for variables, meta in parts
-    )
+    except TypeError as error:
+        raise errors.UserError(f'{runs[0]}: {workdir.WEIGHTS} is damaged ({error}).') from error
     return Trained(tuple(runs), records, tuple(metas[0]['classes']), preprocess, members)
 
 

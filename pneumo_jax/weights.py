@@ -14,6 +14,7 @@ import numpy as np
 from pneumo_jax import errors, files
 
 FORMAT = 1  # of the metadata; a file of a higher one is refused
+NEEDED = ('model', 'classes', 'preprocess', 'views')  # by who reads the metadata
 LARGEST = 2**33  # bytes; ViT-B/16 has 0.35 GB
 
 Variables = dict[str, Any]
@@ -53,6 +54,8 @@ def load(path: pathlib.Path) -> tuple[Variables, Meta]:
         raise errors.UserError(f'{path} holds weights, but not a run of this package.')
     if meta.pop('format') > FORMAT:
         raise errors.UserError(f'{path} was written by a newer version; update pneumo_jax.')
+    if missing := set(NEEDED) - meta.keys():
+        raise errors.UserError(f'{path} does not say its {", ".join(sorted(missing))}.')
     return nested(tensors), meta
 
 

@@ -14,14 +14,15 @@ TREE = {
     'params': {'fc': {'bias': np.arange(3.0), 'kernel': np.ones((2, 3), np.float32)}},
     'batch_stats': {'bn': {'mean': np.zeros(2)}},
 }
+META = {'model': {'name': 'cnn'}, 'classes': ['a', 'b'], 'preprocess': {}, 'views': ''}
 
 
 def test_weights_come_back_as_they_were(tmp_path: pathlib.Path) -> None:
     path = tmp_path / 'w.safetensors'
     turned = np.arange(6.0, dtype=np.float32).reshape(2, 3).T  # not contiguous
-    weights.save(path, {**TREE, 'turned': turned}, {'classes': ['a', 'b']})
+    weights.save(path, {**TREE, 'turned': turned}, META)
     variables, meta = weights.load(path)
-    assert meta == {'classes': ['a', 'b']}
+    assert meta == META
     np.testing.assert_array_equal(variables['turned'], turned)
     np.testing.assert_array_equal(variables['params']['fc']['bias'], np.arange(3.0))
     assert list(tmp_path.iterdir()) == [path]
@@ -34,7 +35,9 @@ def test_what_are_no_weights_is_refused(tmp_path: pathlib.Path) -> None:
     path.write_bytes(pickle.dumps(TREE))
     with pytest.raises(errors.UserError, match='cannot be read'):
         weights.load(path)
-    weights.save(path, TREE, {})
+    weights.save(path, TREE, {'model': {}, 'classes': []})
+    with pytest.raises(errors.UserError, match='does not say its preprocess, views'):
+        weights.load(path)
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(errors.UserError, match='cannot be read'):
         weights.load(path)
