@@ -33,17 +33,21 @@ class Parser(argparse.ArgumentParser):
         """The config that --config and the overrides among the arguments not known give."""
         return config.load(arguments.config, self._overrides(rest))
 
+    def refuse(self, rest: list[str]) -> None:
+        """Refuse arguments that are left over, with the nearest flag that there is."""
+        if rest:
+            known = [name for action in self._actions for name in action.option_strings]
+            near = difflib.get_close_matches(rest[0].partition('=')[0], known, n=1)
+            hint = f', did you mean {near[0]}?' if near else ''
+            self.error(f'unknown argument {rest[0]!r}{hint}')
+
     def _overrides(self, rest: list[str]) -> dict[str, str]:
         """['--config.data.size=28', '--config.seed', '1'] -> {'data.size': '28', 'seed': '1'}."""
         overrides, rest = {}, list(rest)
         while rest:
             flag, mark, value = rest.pop(0).partition('=')
             if not flag.startswith('--config.'):
-                known = [name for action in self._actions for name in action.option_strings]
-                near = difflib.get_close_matches(flag, known, n=1)
-                self.error(
-                    f'unknown argument {flag!r}' + (f', did you mean {near[0]}?' if near else '')
-                )
+                self.refuse([flag])
             if not mark:
                 if not rest:
                     self.error(f'{flag} needs a value, as in {flag}=VALUE')
@@ -55,6 +59,27 @@ class Parser(argparse.ArgumentParser):
 def add_config(parser: argparse.ArgumentParser) -> None:
     """The argument that every door with a config has."""
     parser.add_argument('--config', required=True, metavar='FILE[:FORM]', help=CONFIG_HELP)
+
+
+def add_runs(parser: argparse.ArgumentParser) -> None:
+    """RUN, and the runs that make an ensemble with it."""
+    path, further = pathlib.Path, 'further runs, whose probabilities are averaged with those of RUN'
+    parser.add_argument('run', type=path, metavar='RUN', help='the folder of a finished run')
+    parser.add_argument(
+        '--with', type=path, nargs='+', default=[], metavar='RUN', dest='others', help=further
+    )
+
+
+def runs_of(arguments: argparse.Namespace) -> list[pathlib.Path]:
+    """RUN and those that make an ensemble with it."""
+    return [arguments.run, *arguments.others]
+
+
+def folder_for(arguments: argparse.Namespace, name: str = '') -> pathlib.Path:
+    """Where a verb on runs writes: --out, or RUN/`name`; an ensemble has no folder of its own."""
+    if arguments.others and not arguments.out:
+        raise errors.UserError('an ensemble has no folder of its own: give one with --out FOLDER.')
+    return arguments.out or arguments.run / name
 
 
 def default_workdir(page: str) -> pathlib.Path:

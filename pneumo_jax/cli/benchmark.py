@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import math
 import pathlib
 import sys
 from collections.abc import Collection
@@ -10,6 +9,7 @@ from typing import Any
 
 from pneumo_jax import doors, errors
 from pneumo_jax.benchmark.cases import MEASURES, PEERS
+from pneumo_jax.cli.numbers import count, positive
 
 ABOUT = """
 Measure speed: images a second of the train step, of inference, of the input and of whole epochs,
@@ -68,9 +68,7 @@ def add(verbs: Any) -> None:
 
 def measure(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Measure, and print the tables."""
-    if rest:
-        flags = arguments.parser.format_usage().replace('[', ' ').split()
-        raise errors.unknown('argument', rest[0], [f for f in flags if f.startswith('--')])
+    arguments.parser.refuse(rest)
     doors.keep_memory()  # the workers, peers among them, inherit it
 
     from pneumo_jax.benchmark import plan, run
@@ -87,24 +85,6 @@ def names(text: str) -> tuple[str, ...]:
 def counts(text: str) -> tuple[int, ...]:
     """'1,2' -> (1, 2), each once."""
     return tuple(map(count, names(text)))
-
-
-def count(text: str) -> int:
-    """A whole number above 0."""
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number above 0')
-    return int(text)
-
-
-def positive(text: str) -> float:
-    """A number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a number above 0')
-    return value
 
 
 def measured(text: str) -> tuple[str, ...]:

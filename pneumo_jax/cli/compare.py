@@ -4,8 +4,6 @@ import argparse
 import pathlib
 from typing import Any
 
-from pneumo_jax import errors
-
 ABOUT = """
 Compare two finished runs on the test images that both were scored on: the difference of every score
 with a 95 % bootstrap interval, DeLong's test for AUROC, McNemar's for errors, and both ROC curves.
@@ -34,8 +32,7 @@ def add(verbs: Any) -> None:
 
 def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Compare two runs."""
-    if rest:
-        raise errors.unknown('argument', rest[0], ('--out',))
+    arguments.parser.refuse(rest)
 
     from pneumo_jax import runtime
     from pneumo_jax.evaluation import compare

@@ -4,7 +4,7 @@ import argparse
 import pathlib
 from typing import Any
 
-from pneumo_jax import errors
+from pneumo_jax import doors
 
 ABOUT = """
 Score a finished run, or several as an ensemble, on its test images under the 13 corruptions of
@@ -16,7 +16,6 @@ examples:
   python -m pneumo_jax corruptions runs/quickstart
   python -m pneumo_jax corruptions runs/resnet18-28 --with runs/vit-28 --out runs/both
 """
-FLAGS = ('--with', '--out')
 
 
 def add(verbs: Any) -> None:
@@ -28,39 +27,25 @@ def add(verbs: Any) -> None:
         epilog=EXAMPLES,
     )
     add, path = verb.add_argument, pathlib.Path
-    add('run', type=path, metavar='RUN', help='the folder of a finished run')
-    add(
-        '--with',
-        type=path,
-        nargs='+',
-        default=[],
-        metavar='RUN',
-        dest='others',
-        help='further runs, whose probabilities are averaged with those of RUN',
-    )
+    doors.add_runs(verb)
     add('--out', type=path, help='a folder for the report (default: RUN/corruptions)')
     verb.set_defaults(door=show, parser=verb)
 
 
 def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Score, and print the table."""
-    if rest:
-        raise errors.unknown('argument', rest[0], FLAGS)
+    arguments.parser.refuse(rest)
 
-    from pneumo_jax import data, runtime, trained
-    from pneumo_jax.evaluation import robustness, robustness_report
+    out = doors.folder_for(arguments, 'corruptions')
+
+    from pneumo_jax import runtime, trained
+    from pneumo_jax.evaluation import gather, robustness, robustness_report
     from pneumo_jax.training import workdir
 
     runtime.start()
-    loaded = trained.load(arguments.run, *arguments.others)
-    dataset = data.load(**loaded.records[0]['config']['data'])
-    for folder, record in zip(loaded.runs, loaded.records, strict=True):
-        if record['data']['sha256'] != dataset.digest:
-            raise errors.UserError(
-                f'{folder} was trained on other data ({record["data"]["title"]}) than '
-                f'{dataset.title}, which its config gives now.'
-            )
+    loaded = trained.load(*doors.runs_of(arguments))
+    dataset = gather.own_data(loaded)
+    for folder in loaded.runs:
         workdir.record_scoring(folder, 'test')
-    out = arguments.out or arguments.run / 'corruptions'
     print(robustness_report.markdown(robustness.evaluate(loaded, dataset, out)))
     print(f'With a figure: {out}')

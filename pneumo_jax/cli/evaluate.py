@@ -4,7 +4,8 @@ import argparse
 import pathlib
 from typing import Any
 
-from pneumo_jax import errors
+from pneumo_jax import doors
+from pneumo_jax.cli.numbers import share
 
 ABOUT = """
 Score a finished run, or several as one ensemble, on its test split: every metric with a 95 %
@@ -19,20 +20,9 @@ examples:
   python -m pneumo_jax evaluate runs/seed-0 --with runs/seed-1 runs/seed-2 --out runs/ensemble
   python -m pneumo_jax evaluate runs/quickstart --data hospital.npz --out runs/hospital
 """
-WITH = 'further runs, whose probabilities are averaged with those of RUN; needs --out'
 DATA = "other data with labels: an npz with MedMNIST's keys, or a folder [SPLIT/]CLASS/*.jpeg"
 GROUPS = 'columns split, index, patient, and kind for sub-groups; default: that of the data'
 SENSITIVITY = 'of the operating point on val (0.95)'
-FLAGS = (
-    '--with',
-    '--split',
-    '--data',
-    '--groups',
-    '--prevalence',
-    '--alpha',
-    '--sensitivity',
-    '--out',
-)
 
 
 def add(verbs: Any) -> None:
@@ -44,8 +34,7 @@ def add(verbs: Any) -> None:
         epilog=EXAMPLES,
     )
     add, path = verb.add_argument, pathlib.Path
-    add('run', type=path, metavar='RUN', help='the folder of a finished run')
-    add('--with', type=path, nargs='+', default=[], metavar='RUN', dest='others', help=WITH)
+    doors.add_runs(verb)
     add('--split', choices=('val', 'test'), default='test', help='default: test')
     add('--data', type=path, metavar='FILE|FOLDER', help=DATA)
     add('--groups', type=path, metavar='CSV', help=GROUPS)
@@ -56,23 +45,10 @@ def add(verbs: Any) -> None:
     verb.set_defaults(door=show, parser=verb)
 
 
-def share(text: str) -> float:
-    """A number between 0 and 1, without the ends."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f'{text!r} must lie between 0 and 1, such as 0.1')
-    return value
-
-
 def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Evaluate a run."""
-    if rest:
-        raise errors.unknown('argument', rest[0], FLAGS)
-    if arguments.others and not arguments.out:
-        raise errors.UserError('an ensemble has no folder of its own: give one with --out FOLDER.')
+    arguments.parser.refuse(rest)
+    out = doors.folder_for(arguments)
 
     from pneumo_jax import runtime
     from pneumo_jax.evaluation import evaluate
@@ -80,8 +56,8 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     runtime.start()
     print(
         evaluate.evaluate(
-            [arguments.run, *arguments.others],
-            arguments.out or arguments.run,
+            doors.runs_of(arguments),
+            out,
             split=arguments.split,
             path=arguments.data,
             table=arguments.groups,

@@ -4,7 +4,7 @@ import argparse
 import pathlib
 from typing import Any
 
-from pneumo_jax import errors
+from pneumo_jax import doors, errors
 
 ABOUT = """
 Draw where image files (JPEG, PNG, TIFF, DICOM) speak for a class: the image, the map and the
@@ -18,24 +18,14 @@ examples:
   python -m pneumo_jax explain runs/quickstart chest.png --method gradcam occlusion --target Normal
   python -m pneumo_jax explain runs/quickstart images/*.png --compare
 """
-FLAGS = ('--with', '--method', '--target', '--out', '--compare')
 
 
 def add(verbs: Any) -> None:
     """The verb `explain`."""
     verb = verbs.add_parser('explain', help='where a run looks', description=ABOUT, epilog=EXAMPLES)
     add, path = verb.add_argument, pathlib.Path
-    add('run', type=path, metavar='RUN', help='the folder of a finished run')
+    doors.add_runs(verb)
     add('images', type=path, nargs='+', metavar='IMAGE', help='image files')
-    add(
-        '--with',
-        type=path,
-        nargs='+',
-        default=[],
-        metavar='RUN',
-        dest='others',
-        help='further runs, whose maps and probabilities are averaged with those of RUN',
-    )
     add('--method', nargs='+', metavar='METHOD', help="(default: the model's first)")
     add('--target', metavar='CLASS', help='the class to explain (default: the predicted one)')
     add('--out', type=path, help='a folder for the figures (default: RUN/explain)')
@@ -45,13 +35,13 @@ def add(verbs: Any) -> None:
 
 def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Explain, and say where the figures are."""
-    if rest:
-        raise errors.unknown('argument', rest[0], FLAGS)
+    arguments.parser.refuse(rest)
+    out = doors.folder_for(arguments, 'explain')
 
     from pneumo_jax import runtime, trained
 
     runtime.start()
-    loaded = trained.load(arguments.run, *arguments.others)
+    loaded = trained.load(*doors.runs_of(arguments))
 
     import numpy as np
 
@@ -62,7 +52,6 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
         if method not in run.methods(loaded):
             raise errors.unknown(f'method for {loaded.title}', method, run.methods(loaded))
     images = np.stack([reader.read(path, loaded.preprocess) for path in arguments.images])
-    out = arguments.out or arguments.run / 'explain'
     for method in arguments.method or run.methods(loaded)[:1]:
         for path in run.draw(
             loaded, images, names(arguments.images), method, arguments.target, out

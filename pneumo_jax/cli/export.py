@@ -4,7 +4,7 @@ import argparse
 import pathlib
 from typing import Any
 
-from pneumo_jax import errors
+from pneumo_jax import doors
 
 ABOUT = """
 Write a finished run, or several as an ensemble, in formats that other programs load: StableHLO
@@ -16,9 +16,8 @@ EXAMPLES = """
 examples:
   python -m pneumo_jax export runs/quickstart
   python -m pneumo_jax export runs/quickstart --format onnx --out model/
-  python -m pneumo_jax export runs/resnet18-28 --with runs/vit-28
+  python -m pneumo_jax export runs/resnet18-28 --with runs/vit-28 --out both/
 """
-FLAGS = ('--with', '--format', '--out')
 
 
 def add(verbs: Any) -> None:
@@ -30,16 +29,7 @@ def add(verbs: Any) -> None:
         epilog=EXAMPLES,
     )
     add, path = verb.add_argument, pathlib.Path
-    add('run', type=path, metavar='RUN', help='the folder of a finished run')
-    add(
-        '--with',
-        type=path,
-        nargs='+',
-        default=[],
-        metavar='RUN',
-        dest='others',
-        help='further runs, whose probabilities are averaged with those of RUN',
-    )
+    doors.add_runs(verb)
     add('--format', nargs='+', metavar='FORMAT', help='stablehlo, onnx, safetensors (default: all)')
     add('--out', type=path, help='a folder (default: RUN/export)')
     verb.set_defaults(door=show, parser=verb)
@@ -47,18 +37,17 @@ def add(verbs: Any) -> None:
 
 def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Export, and say how well each file agrees with the run."""
-    if rest:
-        raise errors.unknown('argument', rest[0], FLAGS)
+    arguments.parser.refuse(rest)
 
     from pneumo_jax import runtime, trained
     from pneumo_jax.deploy import export, export_onnx
 
-    out = arguments.out or arguments.run / 'export'
+    out = doors.folder_for(arguments, 'export')
     formats = arguments.format or export.available()
     for name in formats:
         export.check(name)
     runtime.start()
-    about = export.export(trained.load(arguments.run, *arguments.others), formats, out)
+    about = export.export(trained.load(*doors.runs_of(arguments)), formats, out)
     print(f'{about["title"]}, checked on {about["checked_on"]}:')
     for file, found in about['files'].items():
         size = (out / file).stat().st_size / 1e6

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pneumo_jax import doors, errors
-from pneumo_jax.cli.benchmark import count
+from pneumo_jax.cli.numbers import count, share
 
 if TYPE_CHECKING:
     from pneumo_jax.deploy.predict import Outcome
@@ -29,8 +29,6 @@ examples:
   python -m pneumo_jax predict runs/cnn-28 hospital/ --with runs/vit-28 --out both.jsonl
   python -m pneumo_jax predict runs/cnn-28 hospital/ --prevalence 0.1
 """
-FLAGS = ('--with', '--out', '--batch-size', '--prevalence', '--calibration', '--heatmaps')
-WITH = 'further runs, whose probabilities are averaged with those of RUN'
 CALIBRATION = 'what `evaluate --out` wrote to, as it has to of several runs (RUN)'
 
 
@@ -40,9 +38,8 @@ def add(verbs: Any) -> None:
         'predict', help='what a run says of image files', description=ABOUT, epilog=EXAMPLES
     )
     add, path = verb.add_argument, pathlib.Path
-    add('run', type=path, metavar='RUN', help='the folder of a finished run')
+    doors.add_runs(verb)
     add('paths', type=path, nargs='+', metavar='FILE|FOLDER', help='images, or folders of images')
-    add('--with', type=path, nargs='+', default=[], metavar='RUN', dest='others', help=WITH)
     add('--out', type=path, metavar='FILE', help='a table of all columns, .csv or .jsonl')
     add('--batch-size', type=count, metavar='N', help='images at a time (as the run was scored)')
     add('--prevalence', type=share, metavar='P', help='of the ill where the images come from')
@@ -51,21 +48,9 @@ def add(verbs: Any) -> None:
     verb.set_defaults(door=show, parser=verb)
 
 
-def share(text: str) -> float:
-    """A number between 0 and 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f'{text} is no number between 0 and 1')
-    return value
-
-
 def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Predict, and tell what could not be."""
-    if rest:
-        raise errors.unknown('argument', rest[0], FLAGS)
+    arguments.parser.refuse(rest)
     doors.keep_memory()
     gc.set_threshold(50_000)
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
@@ -76,7 +61,7 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     runtime.start()
     try:
         outcome = predict.predict(
-            [arguments.run, *arguments.others],
+            doors.runs_of(arguments),
             arguments.paths,
             out=arguments.out,
             batch_size=arguments.batch_size,

@@ -4,8 +4,7 @@ import argparse
 import pathlib
 from typing import Any
 
-from pneumo_jax import errors
-from pneumo_jax.cli.benchmark import count
+from pneumo_jax.cli.numbers import count
 
 ABOUT = """
 Run what is missing of a study (FOLDER/study.py: rows of configs, and seeds), each run a process of
@@ -39,9 +38,7 @@ def add(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Sweep."""
-    if rest:
-        flags = ('--jobs', '--seeds', '--only', '--dry-run')
-        raise errors.unknown('argument', rest[0], flags)
+    arguments.parser.refuse(rest)
 
     from pneumo_jax.sweep import engine
 

@@ -41,9 +41,8 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     if arguments.config:
         config = arguments.parser.load_config(arguments, rest)
         print(_described(arguments.source, config))
-    elif rest:
-        raise errors.unknown('argument', rest[0], ('--config', '--timm'))
     else:
+        arguments.parser.refuse(rest)
         print(_exported(pathlib.Path(arguments.source), arguments.timm))
 
 

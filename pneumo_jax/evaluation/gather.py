@@ -39,19 +39,20 @@ class Seen:
 
 
 def own_data(trained: Trained) -> Dataset:
-    """The data of the (first) run, checked to be the same images and labels.
+    """The data of the runs, checked to be the same images and labels.
 
     Raises:
         UserError: they are not on this machine, or are others.
     """
-    record = trained.records[0]
-    dataset = data.load(**record['config']['data'])
-    if dataset.digest != record['data']['sha256']:
-        raise errors.UserError(
-            f'{dataset.title} here is not what {trained.runs[0]} was trained on (SHA-256 '
-            f'{dataset.digest[:12]} here, {record["data"]["sha256"][:12]} there): restore those '
-            'data, or score other ones with --data.'
-        )
+    dataset = data.load(**trained.records[0]['config']['data'])
+    for run, record in zip(trained.runs, trained.records, strict=True):
+        there = record['data']['sha256']
+        if dataset.digest != there:
+            raise errors.UserError(
+                f'{dataset.title} here is not what {run} was trained on (SHA-256 '
+                f'{dataset.digest[:12]} here, {there[:12]} there): restore those data, or score '
+                'other ones with `evaluate --data`.'
+            )
     return dataset
 
 
