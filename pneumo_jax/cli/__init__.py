@@ -14,13 +14,14 @@ from pneumo_jax.cli import (
     export,
     predict,
     pretrain,
+    report,
     sweep,
     weights,
 )
 
 VERBS = (
     *(data, audit, pretrain, weights),
-    *(evaluate, compare, predict, explain, corruptions, export),
+    *(evaluate, compare, predict, explain, report, corruptions, export),
     *(sweep, benchmark),
 )
 

@@ -1,0 +1,141 @@
+"""All that a report and a model card say of a run, gathered once.
+
+Nothing is scored here: what the run said of val and test was stored when it was scored. What is
+fitted is fitted on val.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pneumo_jax import trained
+from pneumo_jax.data import groups
+from pneumo_jax.data.dataset import SPLITS, Dataset, Split
+from pneumo_jax.evaluation import fitted, gather, metrics, sections
+from pneumo_jax.evaluation.gather import Seen
+from pneumo_jax.training import log, workdir
+
+SCORED = ('val', 'test')
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Facts:
+    """`seen` and `found` (of `sections.all_of`) are of val and test; `folders` has one a member.
+
+    `patients` names whose every image of a split is, where that is known.
+    """
+
+    loaded: trained.Trained
+    folders: tuple[pathlib.Path, ...]
+    dataset: Dataset
+    fitted: fitted.Fitted
+    patients: dict[str, np.ndarray | None]
+    seen: dict[str, Seen]
+    found: dict[str, dict[str, Any]]
+    history: tuple[list[log.Row], ...]
+    times_scored: tuple[int, ...]
+
+    @property
+    def title(self) -> str:
+        """'PneumoniaMNIST 28 px: cnn, seed 0'."""
+        return f'{self.dataset.title}: {self.loaded.title}'
+
+    @property
+    def binary(self) -> bool:
+        """Whether there are two classes, the second of which is the positive one."""
+        return len(self.loaded.classes) == 2
+
+    @property
+    def official(self) -> str:
+        """The name of the MedMNIST set, or '' of other data."""
+        config = self.loaded.records[0]['config']['data']
+        return '' if config['path'] or self.dataset.synthetic else config['name']
+
+    def probabilities(self, split: str) -> Float[np.ndarray, 'n k']:
+        """Those of the member or the ensemble, at the fitted temperature."""
+        return self.fitted.probabilities(self.seen[split].logits)
+
+    def both(self, *keys: str) -> list[Any]:
+        """The same entry of what was found on val and on test."""
+        values: list[Any] = [self.found[split] for split in SCORED]
+        for key in keys:
+            values = [value[key] for value in values]
+        return values
+
+
+def gather_facts(runs: Sequence[pathlib.Path]) -> Facts:
+    """Everything of finished runs, as one ensemble.
+
+    Raises:
+        UserError: a folder holds no finished run, its predictions cannot be read, or its data are
+            not on this machine.
+    """
+    loaded = trained.load(*runs)
+    folders = tuple(folder for run in runs for folder in _members(run))
+    dataset = gather.own_data(loaded)
+    told = {split: _told(loaded, split, getattr(dataset, split)) for split in SPLITS}
+    seen = {split: _seen(folders, dataset, split, told[split]) for split in SCORED}
+    fit = _fit(loaded, dataset, seen['val'])
+    homes = [run if (run / workdir.RUN).exists() else run.parent for run in runs]
+    return Facts(
+        loaded=loaded,
+        folders=folders,
+        dataset=dataset,
+        fitted=fit,
+        patients={split: told[split].get('patient') for split in SPLITS},
+        seen=seen,
+        found={split: sections.all_of(loaded, fit, own, None) for split, own in seen.items()},
+        history=tuple(map(log.read, homes)),
+        times_scored=tuple(workdir.times_scored(home, 'test') for home in homes),
+    )
+
+
+def _members(run: pathlib.Path) -> list[pathlib.Path]:
+    """The folder of every seed, in their order: that of the run itself where there is one."""
+    if (run / workdir.WEIGHTS).exists():
+        return [run]
+    seeds = (path.parent for path in run.glob(f'seed-*/{workdir.WEIGHTS}'))
+    return sorted(seeds, key=lambda path: int(path.name.removeprefix('seed-')))
+
+
+def _told(loaded: trained.Trained, name: str, split: Split) -> dict[str, np.ndarray]:
+    """Patients and kinds of a split's images, as far as they are known."""
+    table = gather.table_of(loaded.records[0]['config']['data'], name)
+    own = {} if split.groups is None else {'patient': split.groups}
+    return own | (groups.columns(table, name, split.labels) if table else {})
+
+
+def _seen(
+    folders: Sequence[pathlib.Path], dataset: Dataset, name: str, told: dict[str, np.ndarray]
+) -> Seen:
+    split: Split = getattr(dataset, name)
+    logits, _ = trained.predictions(folders, name)
+    return Seen(
+        title=dataset.title,
+        split=name,
+        external=False,
+        images=split.images,
+        labels=split.labels,
+        patients=told.get('patient'),
+        kinds=told.get('kind'),
+        members=logits,
+        dropout=None,
+    )
+
+
+def _fit(loaded: trained.Trained, dataset: Dataset, val: Seen) -> fitted.Fitted:
+    """What `evaluate` left beside these weights, or the same fitted now."""
+    earlier = fitted.read(loaded.runs[0])
+    if earlier and earlier.weights == fitted.fingerprints(loaded.runs):
+        return earlier
+    return fitted.fit(loaded, dataset, logits=val.logits)
+
+
+def alone(facts: Facts, split: str) -> list[metrics.Scores]:
+    """The scores of every member by itself, in the order of `folders`."""
+    seen = facts.seen[split]
+    return [metrics.classification(logits, seen.labels) for logits in seen.members]
