@@ -42,7 +42,7 @@ def layer(member: Member) -> programs.Path:
             paths.append(module.path)
         return False
 
-    blank = jax.ShapeDtypeStruct((1, *member.preprocess.image_shape), jnp.float32)
+    blank = jax.ShapeDtypeStruct((1, *member.preprocess.fed_shape), jnp.float32)
     jax.eval_shape(programs.tapped(member.model, note, {}), member.variables, blank)
     return paths[-1]
 

@@ -39,19 +39,9 @@ def targets(
 
 
 def maps(loaded: Trained, images: Images, target: Targets, method: str) -> Maps:
-    """The mean of the members' maps, an image at a time."""
-    bar = tqdm(range(len(images)), desc=method, disable=None, leave=False)
-    rows = [
-        np.mean(
-            [
-                explain.heatmap(member, images[i : i + 1], target[i : i + 1], method)[0]
-                for member in loaded.members
-            ],
-            0,
-        )
-        for i in bar
-    ]
-    return np.stack(rows)
+    """The mean of the members' maps."""
+    bar = tqdm(loaded.members, desc=method, unit='model', disable=None, leave=False)
+    return np.mean([explain.heatmap(member, images, target, method) for member in bar], 0)
 
 
 def draw(

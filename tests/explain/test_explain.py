@@ -227,3 +227,15 @@ def test_every_model_has_a_method() -> None:
     }
     for name in models.MODELS:
         assert set(explain.allowed(name)) <= set(explain.METHODS)
+
+
+@pytest.mark.parametrize(('name', 'method'), PAIRS)
+def test_gray_images_of_a_model_of_three_scales_are_explained(name: str, method: str) -> None:
+    """As weights of ImageNet expect them: the net is fed three channels."""
+    preprocess = Preprocess(SIZE, SIZE, 1, (0.4, 0.5, 0.6), (0.2, 0.2, 0.3))
+    model = models.create(name, num_classes=2, **MODELS[name])
+    variables = model.init(jax.random.key(0), jnp.zeros((1, *preprocess.fed_shape)), train=False)
+    found = explain.heatmap(
+        trained.Member(model, preprocess, '', variables), ill()[0][:2], 1, method
+    )
+    assert found.shape == (2, SIZE, SIZE)
