@@ -1,7 +1,6 @@
 """What every command-line door shares: the --config argument, and how mistakes are told."""
 
 import argparse
-import difflib
 import os
 import pathlib
 import sys
@@ -36,10 +35,8 @@ class Parser(argparse.ArgumentParser):
     def refuse(self, rest: list[str]) -> None:
         """Refuse arguments that are left over, with the nearest flag that there is."""
         if rest:
-            known = [name for action in self._actions for name in action.option_strings]
-            near = difflib.get_close_matches(rest[0].partition('=')[0], known, n=1)
-            hint = f', did you mean {near[0]}?' if near else ''
-            self.error(f'unknown argument {rest[0]!r}{hint}')
+            flags = [name for action in self._actions for name in action.option_strings]
+            raise errors.unknown('argument', rest[0], [f for f in flags if f.startswith('--')])
 
     def _overrides(self, rest: list[str]) -> dict[str, str]:
         """['--config.data.size=28', '--config.seed', '1'] -> {'data.size': '28', 'seed': '1'}."""

@@ -134,7 +134,7 @@ def test_without_file_and_network_the_quickstart_draws_its_data_and_says_so(
         (('--config', 'configs/cnn.py:28', '--config.data.size=32'), '28, 64, 128, 224'),
         ((*CNN, '--config.seed=one'), 'int is needed'),
         ((*CNN, '--config.seed'), 'needs a value'),
-        ((*CNN, '--wrkdir=x'), 'did you mean --workdir'),
+        ((*CNN, '--wrkdir=x'), "did you mean '--workdir'"),
         ((*CNN, '--workdir', '/dev/null/run'), 'cannot write to /dev/null/run'),
         ((*CNN, '--config.batch_size=999'), 'batch_size=48 or less'),
         ((*CNN, '--config.data.path=nowhere.npz'), 'nowhere.npz'),

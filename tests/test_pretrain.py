@@ -74,4 +74,4 @@ def test_the_door(whole: pathlib.Path, door: Any) -> None:
     assert 'is finished. Fine-tune it with' in told.stdout
     told = door('pneumo_jax', 'pretrain', '--config', PAGE, '--wrkdir', 'x')
     assert (told.returncode, told.stderr.count('\n')) == (2, 1)
-    assert 'did you mean --workdir' in told.stderr
+    assert "did you mean '--workdir'" in told.stderr

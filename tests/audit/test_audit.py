@@ -302,7 +302,7 @@ def test_the_door_tells_of_shared_patients(
         (('--run', 'nowhere'), 'nowhere: is not the folder of a finished run'),
         (('--config.data.groups=nowhere.csv',), 'nowhere.csv: cannot be read'),
         (('--config.data.groups=README.md',), 'README.md: the columns are'),
-        (('--runs', 'x'), 'did you mean --run?'),
+        (('--runs', 'x'), "did you mean '--run'?"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -56,7 +56,7 @@ def test_figures_and_scores(
         (['0.png', 'none.png'], 'none.png cannot be read'),
         (['0.png', '--method', 'gradcam'], 'Allowed: integrated, occlusion'),
         (['0.png', '--target', 'Pneumoni'], "did you mean 'Pneumonia'"),
-        (['0.png', '--traget', 'Normal'], "did you mean --target?"),
+        (['0.png', '--traget', 'Normal'], "did you mean '--target'"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(
