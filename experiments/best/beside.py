@@ -6,6 +6,7 @@ Ours are read from `results/`; the others are quoted.
 """
 
 import pathlib
+from collections.abc import Iterator
 
 from pneumo_jax import files
 from pneumo_jax.sweep import store, study, summary, table
@@ -15,6 +16,16 @@ ROOT = HERE.parent.parent
 HEADS = ('system', 'px', 'protocol', 'seeds', 'test AUROC', 'test ACC', 'Normal recall')
 SCORES = {'auroc': 4, 'accuracy': 3, 'specificity': 3}
 VAL = 'chosen on val'
+# The rows of our studies that are shown: what they are called, and their pixels.
+BEST, TUNED = '`configs/best.py`', '`configs/vit_pretrained.py`, ImageNet weights'
+OURS = {
+    'best': {
+        '28 px': (BEST, '28, 100 epochs'),
+        '28 px, 60 epochs': (BEST, '28, 60 epochs'),
+        '64 px, rebuilt': (BEST, '64, rebuilt'),
+    },
+    'transfer': {'112 px, ImageNet, full': (TUNED, '112, rebuilt')},
+}
 QUOTED = [
     ('original study, best of six models', '224', 'last epoch', '1', '-', '.872', '.68'),
     ('original study, `CNNModel`', '224', 'last epoch', '1', '-', '.827', '.56'),
@@ -31,23 +42,29 @@ QUOTED = [
 
 def main() -> None:
     """Write `results/beside.md` and put it into the project's README."""
-    kept = store.read(HERE / 'results')
-    found = summary.summaries(study.read(HERE), kept)
-    own = [line for one in found if one.runs for line in ours(one)]
-    text = table.lines(HEADS, [*own, *map(list, QUOTED)])
+    text = table.lines(HEADS, [*own(), *map(list, QUOTED)])
     files.write_text(HERE / 'results' / 'beside.md', text)
     table.place(text, 'beside', ROOT / 'README.md')
     print(text)
 
 
-def ours(row: summary.Summary) -> list[list[str]]:
+def own() -> Iterator[list[str]]:
+    """The lines of our rows that have runs."""
+    for folder, rows in OURS.items():
+        place = ROOT / 'experiments' / folder
+        for one in summary.summaries(study.read(place), store.read(place / 'results')):
+            if one.runs and one.row in rows:
+                yield from ours(one, folder, *rows[one.row])
+
+
+def ours(row: summary.Summary, folder: str, system: str, pixels: str) -> list[list[str]]:
     """Two lines: the seeds one by one, and their ensemble."""
-    pixels, count = row.row.replace(' px', ''), len(row.runs)
+    count = len(row.runs)
     spreads = [table.spread(row.scores('test', m), digits) for m, digits in SCORES.items()]
     together = [f'{row.ensemble[m]:.{digits}f}' for m, digits in SCORES.items()]
-    protocol = 'last epoch; see `experiments/best`'
+    protocol = f'last epoch; see `experiments/{folder}`'
     return [
-        ['**`configs/best.py`**', pixels, protocol, str(count), *spreads],
+        [f'**{system}**', pixels, protocol, str(count), *spreads],
         ['**its ensemble**', pixels, protocol, f'{count} together', *together],
     ]
 

@@ -105,16 +105,20 @@ def _stored(runs: Sequence[Run], results: pathlib.Path) -> list[Kept]:
 
 def _of_others(missing: Sequence[Run], folder: pathlib.Path) -> list[Kept]:
     """What other studies have run already, with the same config and seed; each of them is said."""
-    found: list[Kept] = []
+    wanted, found = {(str(run.seed), run.digest): run for run in missing}, list[Kept]()
     for other in sorted(folder.parent.glob('*/results/runs.csv')):
         if other.parent.parent.name == folder.name:
             continue
-        there = {(one.line['seed'], one.line['config']): one for one in store.read(other.parent)}
-        for run in _missing(missing, found):
-            if one := there.get((str(run.seed), run.digest)):
-                print(f'{run.name}: as {one.line["row"]}-{run.seed} of {other.parent.parent}')
-                found.append(dataclasses.replace(one, line={**one.line, 'row': run.row}))
+        for one in store.read(other.parent, lambda line: _same(line) in wanted):
+            run = wanted.pop(_same(one.line))
+            print(f'{run.name}: as {one.line["row"]}-{run.seed} of {other.parent.parent}')
+            found.append(dataclasses.replace(one, line={**one.line, 'row': run.row}))
     return found
+
+
+def _same(line: dict[str, str]) -> tuple[str, str]:
+    """What runs of different studies share if they are the same."""
+    return line['seed'], line['config']
 
 
 def _keep(

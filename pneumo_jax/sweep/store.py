@@ -15,7 +15,7 @@ import json
 import pathlib
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,13 +59,18 @@ class Kept:
         return float(self.line[f'{split}_{name}'] or 'nan')
 
 
-def read(folder: pathlib.Path) -> list[Kept]:
-    """What is there. Raises UserError where a file is damaged or the two do not agree."""
+def read(
+    folder: pathlib.Path, wanted: Callable[[dict[str, str]], bool] = lambda line: True
+) -> list[Kept]:
+    """What is there; of the lines that are `wanted` alone, whose data must be here.
+
+    Raises UserError where a file is damaged or the two do not agree.
+    """
     table, archive = _paths(folder)
     if not table.exists():
         return []
     try:
-        lines = _read_lines(table)
+        lines = [line for line in _read_lines(table) if wanted(line)]
         with np.load(archive, allow_pickle=False) as arrays:
             kept = [Kept(line, _splits(line, arrays)) for line in lines]
         _check(kept)

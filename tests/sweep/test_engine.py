@@ -72,6 +72,16 @@ def test_what_another_study_has_run_is_taken_over(
     assert sweep(folder, '--only', 'narrow', '--seeds', '1') == 0
     second = folder.parent / 'second'
     second.mkdir()
+    elsewhere = folder.parent / 'other' / 'results'  # a study whose data are not on this machine
+    elsewhere.mkdir(parents=True)
+    line = {**lines(folder)[0], 'config': 'another', 'data': '{"path": "gone.npz"}'}
+    with (elsewhere / 'runs.csv').open('w', newline='') as file:
+        writer = csv.DictWriter(file, line)
+        writer.writeheader()
+        writer.writerow(line)
+    (elsewhere / 'probabilities.npz').write_bytes(
+        (folder / 'results' / 'probabilities.npz').read_bytes()
+    )
     (second / 'README.md').write_text('')
     text = (folder / 'study.py').read_text()
     (second / 'study.py').write_text(text.replace("'narrow'", "'few units'"))
