@@ -1,6 +1,7 @@
 """DICOM files as modalities write them, made here or shipped with pydicom."""
 
 import contextlib
+import importlib.util
 import io
 import pathlib
 import struct
@@ -134,6 +135,14 @@ def test_colour() -> None:
     assert palette.shape == (350, 800, 3) and palette.max() > 200
 
 
+# RLE needs nothing beside pydicom.
+compressed = pytest.mark.skipif(
+    importlib.util.find_spec('pylibjpeg') is None,
+    reason='compressed DICOM files need the extra: uv sync --extra dicom',
+)
+
+
+@compressed
 @pytest.mark.parametrize('syntax', [RLELossless, JPEG2000Lossless])
 def test_compressed_without_loss_is_the_same_and_cut_short_is_refused(syntax: str) -> None:
     noise = np.random.default_rng(0).integers(0, 4096, (64, 64), np.uint16)
@@ -147,6 +156,7 @@ def test_compressed_without_loss_is_the_same_and_cut_short_is_refused(syntax: st
             decode(content[:part])
 
 
+@compressed
 @pytest.mark.parametrize(
     ('name', 'same'),
     [
@@ -186,6 +196,7 @@ def test_what_is_no_single_radiograph_is_refused() -> None:
         decode(file(made(RAMP))[132:])  # without the mark that says DICOM
 
 
+@compressed
 def test_bombs_are_refused_before_they_are_decoded() -> None:
     with pytest.raises(UserError, match='bomb'):
         decode(file(made(RAMP, Rows=60_000, Columns=60_000)))
