@@ -9,6 +9,9 @@ of them. The grid of position embeddings is resampled to the images: 112 px, a q
 patches of 224 px, are no size of MedMNIST's, and are made from the file that `data.path` names. The
 recipe is the augmentation of `best.py`, and what is usual for transformers. The smoke form begins
 with random weights.
+
+Test at 112 px, rebuilt: AUROC .993 +- .001, ACC .964 +- .001 (3 seeds, experiments/transfer); an
+epoch takes a minute on 2 cores.
 """
 
 from ml_collections import ConfigDict
