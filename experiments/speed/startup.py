@@ -40,7 +40,7 @@ def measure_all() -> None:
         print(pages[-1])
     results = {'origin': runtime.provenance(), 'pages': pages}
     files.write_json(HERE / 'results' / 'startup.json', results)
-    rows = [[p['page'], p['batch'], *(f'{s:.1f}' for s in p['seconds'])] for p in pages]
+    rows = [[p['page'], str(p['batch']), *(f'{s:.1f}' for s in p['seconds'])] for p in pages]
     table.place(table.lines(HEADS, rows), 'startup', HERE / 'README.md')
 
 
