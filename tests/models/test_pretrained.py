@@ -16,7 +16,7 @@ import pytest
 from flax import linen as nn
 from safetensors.numpy import load_file, save_file
 
-from pneumo_jax import cli, errors, models, weights
+from pneumo_jax import cli, config, errors, models, weights
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.models import pretrained
 from pneumo_jax.models.pretrained import export, fit, hub
@@ -266,6 +266,34 @@ def test_a_name_is_looked_for_in_the_folder_first(
     assert hub.find(path.stem, sha256=digest.upper()) == path
     with pytest.raises(errors.UserError, match=f'its SHA-256 is {digest}, not abc'):
         hub.find(path.stem, sha256='abc')
+
+
+def test_weights_that_the_pages_name_are_pinned(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    asked: list[str | None] = []
+    other = tmp_path / 'model.safetensors'
+    other.write_bytes(b'other weights')
+
+    def fetch(repository: str, name: str, *, revision: str | None, token: bool) -> str:
+        asked.append(revision)
+        return str(other)
+
+    monkeypatch.setattr(huggingface_hub, 'hf_hub_download', fetch)
+    monkeypatch.delenv(hub.FOLDER, raising=False)
+    for source, (commit, digest) in hub.PINNED.items():
+        with pytest.raises(errors.UserError, match=f'is another file .* not {digest}'):
+            hub.find(source)
+        assert asked.pop() == (commit or None)
+    assert hub.find('resnet18.tv_in1k', revision='main') == other
+    assert asked == ['main']
+    named = {
+        config.load(f'configs/{page}_pretrained.py').pretrained.source
+        for page in ('resnet18', 'resnet50', 'vit')
+    }
+    assert named == {name.removeprefix('timm/') for name in hub.PINNED}
 
 
 def test_offline_it_says_which_file_goes_where(

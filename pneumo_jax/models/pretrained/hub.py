@@ -12,6 +12,21 @@ from pneumo_jax import errors, weights
 FOLDER = 'PNEUMO_JAX_WEIGHTS'  # the environment variable that names a folder of .safetensors
 FILE = 'model.safetensors'  # as every repository of timm calls it
 PICKLED = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.pickle', '.th', '.tar')
+# The weights that the pages name: commit of the repository, where known, and SHA-256 of its file.
+PINNED = {
+    'timm/resnet18.tv_in1k': (
+        'bbd144b3e5565108aad885f145491d11bc6ce807',
+        '694f673df6520a3158624e8a89af086f59923ee4cd7436fe5bc3bc71d295ad81',
+    ),
+    'timm/resnet50.tv_in1k': (
+        '78f3ecfdb38e06d9b8397f662e7ab8fee96026fa',
+        '5d061a3c593d795bfe682d9b152bafbcf550579873492def3515b46db1189888',
+    ),
+    'timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k': (
+        '',
+        'a22e9b3685d1feca11a382fbed2db95defc965fe037c026069331b6c243268a6',
+    ),
+}
 CONVERT = (
     'uv run --no-project --with torch --with safetensors --with numpy python -c "import torch; '
     'from safetensors.torch import save_file; '
@@ -26,7 +41,8 @@ def find(source: str, *, revision: str = '', sha256: str = '') -> pathlib.Path:
 
     A name is looked for as NAME.safetensors in the folder $PNEUMO_JAX_WEIGHTS, then in the cache of
     huggingface_hub, and then fetched from the hub, without any token. `revision` is a branch, tag
-    or commit there; a file whose SHA-256 is not the given one is refused.
+    or commit there; a file whose SHA-256 is not the given one is refused. Where neither is given,
+    weights that the pages name are those of `PINNED`.
 
     Raises:
         UserError: no such file or name, a pickled file, another hash, or no network.
@@ -39,7 +55,10 @@ def find(source: str, *, revision: str = '', sha256: str = '') -> pathlib.Path:
             f'To convert it: {CONVERT.format(given=path, made=made)}'
         )
     if path.suffix != '.safetensors':
-        path = _named(source, revision)
+        repository = _repository(source)
+        if not (revision or sha256):
+            revision, sha256 = PINNED.get(repository, ('', ''))
+        path = _named(repository, revision)
     elif not path.is_file():
         raise errors.UserError(f'there is no file {path}.')
     if sha256 and (found := sha256_of(path)) != sha256.lower():
@@ -85,14 +104,14 @@ def config(source: str, path: pathlib.Path, revision: str = '') -> pathlib.Path 
         return beside
     if path.name != FILE or pathlib.Path(source).suffix == '.safetensors':
         return None
+    repository = _repository(source)
     try:
-        return _fetched(_repository(source), 'config.json', revision)
+        return _fetched(repository, 'config.json', revision or PINNED.get(repository, ('',))[0])
     except errors.UserError:
         return None
 
 
-def _named(source: str, revision: str) -> pathlib.Path:
-    repository = _repository(source)
+def _named(repository: str, revision: str) -> pathlib.Path:
     name = f'{repository.partition("/")[2]}.safetensors'
     folder = os.environ.get(FOLDER, '')
     if folder and (path := pathlib.Path(folder).expanduser() / name).is_file():
