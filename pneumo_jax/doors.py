@@ -113,6 +113,10 @@ def enter(door: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
     """Go through `door`; the user's mistakes are one line on stderr and exit code 2."""
     try:
         door(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except errors.UserError as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2

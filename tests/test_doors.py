@@ -1,4 +1,6 @@
 import pathlib
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -37,6 +39,21 @@ def test_a_defect_of_ours_keeps_its_traceback() -> None:
 
     with pytest.raises(ZeroDivisionError):
         doors.enter(door, [])
+
+
+def test_a_reader_that_has_seen_enough_is_no_mistake() -> None:
+    code = (
+        'import sys\nfrom pneumo_jax import doors\n'
+        'sys.exit(doors.enter(lambda argv: [print("x" * 9999) for _ in range(99)], []))'
+    )
+    with subprocess.Popen(
+        [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.wait() == 141
+        assert process.stderr.read() == b''
 
 
 def test_the_run_folder_is_named_after_page_and_form() -> None:

@@ -59,19 +59,15 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     from pneumo_jax.deploy import predict
 
     runtime.start()
-    try:
-        outcome = predict.predict(
-            doors.runs_of(arguments),
-            arguments.paths,
-            out=arguments.out,
-            batch_size=arguments.batch_size,
-            prevalence=arguments.prevalence,
-            calibration=arguments.calibration,
-            maps=arguments.heatmaps,
-        )
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return
+    outcome = predict.predict(
+        doors.runs_of(arguments),
+        arguments.paths,
+        out=arguments.out,
+        batch_size=arguments.batch_size,
+        prevalence=arguments.prevalence,
+        calibration=arguments.calibration,
+        maps=arguments.heatmaps,
+    )
     _tell(outcome, arguments)
 
 
