@@ -38,6 +38,8 @@ DATA_SHARE = 0.4  # of a device's memory, for images that stay on it
 CACHE_BYTES = 2 * 2**30  # a run of one model and size leaves 0.1 to 4 MB
 ZSTANDARD = b'\x28\xb5\x2f\xfd'  # what jax packs programs with where it can, else with zlib
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'scikit-learn')
+# What makes a commit another one, as git's arguments.
+CODE = ('--', ':/', ':(top,exclude)*.md', ':(top,exclude)experiments/*/results/*')
 
 
 def start() -> None:
@@ -206,13 +208,16 @@ def provenance() -> dict[str, Any]:
 
 
 @functools.cache
-def _commit() -> str:
-    """The commit of the checkout this code runs from, with '+changes' where files differ."""
-    folder = pathlib.Path(__file__).parent
+def _commit(folder: pathlib.Path = pathlib.Path(__file__).parent) -> str:
+    """The commit of the checkout this code runs from, with '+changes' where files differ.
+
+    Results, and the pages that they are put into, may differ: no run reads them, and a study that
+    has ended has just renewed its own.
+    """
     git = functools.partial(subprocess.run, cwd=folder, capture_output=True, text=True, check=True)
     try:
         commit = git(['git', 'rev-parse', 'HEAD']).stdout.strip()
-        changed = git(['git', 'status', '--porcelain', '--untracked-files=no']).stdout.strip()
+        changed = git(['git', 'status', '--porcelain', '--untracked-files=no', *CODE]).stdout
     except (OSError, subprocess.CalledProcessError):
         return f'not a git checkout; pneumo_jax {importlib.metadata.version("pneumo_jax")}'
     return commit + ('+changes' if changed else '')

@@ -1,3 +1,4 @@
+import functools
 import os
 import pathlib
 import subprocess
@@ -44,6 +45,28 @@ def test_a_result_says_where_it_comes_from() -> None:
     assert origin['versions']['jax'] == jax.__version__
     assert origin['device'].startswith('4 x cpu')
     assert origin['command'].startswith('python ')
+
+
+def test_a_commit_is_changed_by_code_and_not_by_results(tmp_path: pathlib.Path) -> None:
+    def git(*arguments: str) -> None:
+        who = ['-c', 'user.name=x', '-c', 'user.email=x@example.org']
+        subprocess.run(['git', *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    files = ['package/code.py', 'README.md', 'experiments/a/README.md', 'experiments/a/results/x']
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text('1')
+    git('init')
+    git('add', '.')
+    git('commit', '-m', 'x')
+    commit = functools.partial(runtime._commit.__wrapped__, tmp_path / 'package')
+    clean = commit()
+    assert len(clean) == 40
+    for name in files[1:]:
+        (tmp_path / name).write_text('2')
+    assert commit() == clean
+    (tmp_path / files[0]).write_text('2')
+    assert commit() == clean + '+changes'
 
 
 def test_data_lie_whole_on_every_device_and_on_a_cpu_in_one_place() -> None:
