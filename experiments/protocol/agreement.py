@@ -4,12 +4,13 @@ python experiments/protocol/agreement.py
 """
 
 import pathlib
+import sys
 from collections import defaultdict
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from pneumo_jax import files
+from pneumo_jax import doors, files
 from pneumo_jax.sweep import store, table
 
 HERE = pathlib.Path(__file__).parent
@@ -65,4 +66,4 @@ def compared(kept: list[store.Kept], val: str) -> list[list[str]]:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(doors.enter(lambda _: main(), []))
