@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-from pneumo_jax.models import forms
+from pneumo_jax.models import forms, winograd
 
 # Strided 3x3: 46 / 3.2 at 4 px (batch 128); about even from 7 to 28 px, and at 56 px, where patches
 # cost memory, 12 / 19.
@@ -41,7 +41,7 @@ def conv(x: Map, kernel: Kernel, *, stride: int = 1, padding: int = 0, groups: i
     grow = [(0, max(0, size - 2 * padding - length)) for length in x.shape[1:3]]
     x = jnp.pad(x, ((0, 0), *grow, (0, 0)))
     library = functools.partial(_library, stride=stride, padding=padding, groups=groups)
-    form = _cpu_form(x.shape, kernel.shape, stride, padding, groups) or library
+    form = _cpu_form(x, kernel, stride, padding, groups) or library
 
     def cpu(x: Map, kernel: Kernel) -> Map:
         # Without the barriers XLA works out what led to `x` anew, inside the transposing loops
@@ -57,16 +57,17 @@ def dot(x: Rows, kernel: Matrix, *_: Any, **__: Any) -> Rows:
 
 
 def _cpu_form(
-    shape: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int, groups: int
+    x: Map, kernel: Kernel, stride: int, padding: int, groups: int
 ) -> Callable[[Map, Kernel], Map] | None:
     """What is faster on a CPU than the library, if anything is."""
-    size, smallest = kernel[0], min(shape[1:3])
+    (size, _, _, features), (*_, height, width, channels) = kernel.shape, x.shape
+    smallest = min(height, width)
     if groups > 1:
-        depthwise = stride == 1 and groups == shape[-1] == kernel[-1]
+        depthwise = stride == 1 and groups == channels == features
         # 7x7: 473 / 75 at 56 px, 163 / 11 at 7 px, 56 / 1.6 at 1 px
         return functools.partial(_depthwise, padding=padding) if depthwise else None
-    width = shape[2] + 2 * padding - size + 1
-    if shape[-1] == 1 and stride == 1 < size and width % ABREAST == 0:
+    wide = width + 2 * padding - size + 1
+    if channels == 1 and stride == 1 < size and wide % ABREAST == 0:
         return lambda x, kernel: _abreast(x, kernel, padding)
     if size == stride and not padding:  # 1x1: 16 / 12 at 56 px; 4x4: 5.0 / 2.1 at 224 px
         return _tiles
@@ -76,6 +77,9 @@ def _cpu_form(
         or (stride > 1 and smallest <= LARGEST_STRIDED)
     ):
         return functools.partial(_patches, stride=stride, padding=padding)
+    # Its differences of neighbours are too coarse in bfloat16.
+    if (size, stride, padding) == (3, 1, 1) and x.dtype == jnp.float32:
+        return winograd.conv if winograd.suits(channels, features, smallest) else None
     return None
 
 

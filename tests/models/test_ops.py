@@ -20,6 +20,9 @@ KINDS = {
     'one channel, 5x5': (6, 12, 1, 5, 5, 1, 2, 1),
     'one channel, odd': (6, 7, 1, 5, 3, 1, 1, 1),
     'one channel, unpadded': (6, 10, 1, 5, 3, 1, 0, 1),
+    '3x3, 64 channels': (4, 6, 64, 72, 3, 1, 1, 1),
+    '3x3, 128 channels, odd': (5, 7, 128, 136, 3, 1, 1, 1),
+    '3x3, 128 channels, 3 px': (3, 4, 128, 128, 3, 1, 1, 1),
     '3x3, 2 px': (2, 2, 6, 5, 3, 1, 1, 1),
     '3x3, one row': (1, 7, 6, 5, 3, 1, 1, 1),
     '3x3, 1 px': (1, 1, 6, 5, 3, 1, 1, 1),
@@ -46,7 +49,8 @@ KINDS = {
 
 def arrays(h: int, w: int, i: int, o: int, size: int, groups: int) -> tuple[Array, Array]:
     rng = np.random.default_rng(0)
-    x, kernel = rng.normal(size=(3, h, w, i)), rng.normal(size=(size, size, i // groups, o)) / size
+    shape = (size, size, i // groups, o)
+    x, kernel = rng.normal(size=(3, h, w, i)), rng.normal(size=shape) / np.sqrt(np.prod(shape[:3]))
     return jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32)
 
 
@@ -76,7 +80,7 @@ def test_values_and_gradients_are_the_librarys(kind: tuple[int, ...]) -> None:
         return results
 
     for one, other in zip(*jax.jit(both)(*args), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
+        np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(('shape', 'size', 'wanted'), [((1, 1), 2, (1, 1)), ((2, 9), 4, (1, 2))])
