@@ -12,7 +12,12 @@ the recipes as the test split does.
 from pneumo_jax.sweep import Row, Study
 
 PAGE = 'configs/best.py:28'
-SHORT: dict[str, object] = {'epochs': 20, 'score_corrupted': True}
+SHORT: dict[str, object] = {
+    'epochs': 10,
+    'model.widths': (32, 64, 128),
+    'model.stem': 16,
+    'score_corrupted': True,
+}
 VALS = ('official', 'patients')
 PLAIN = {
     **{f'augment.{name}': 0.0 for name in ('crop', 'rotate', 'blur', 'noise')},
