@@ -77,10 +77,11 @@ def _cpu_form(
         or (stride > 1 and smallest <= LARGEST_STRIDED)
     ):
         return functools.partial(_patches, stride=stride, padding=padding)
-    # Its differences of neighbours are too coarse in bfloat16.
-    if (size, stride, padding) == (3, 1, 1) and x.dtype == jnp.float32:
-        return winograd.conv if winograd.suits(channels, features, smallest) else None
-    return None
+    if (size, stride, padding) == (3, 1, 1) and winograd.suits(x, kernel):
+        return winograd.conv
+    if channels == 1:  # under `vmap` a grouped convolution is the better one
+        return None
+    return lambda x, kernel: _own(x, kernel, stride, padding, groups)
 
 
 def _library(x: Map, kernel: Kernel, stride: int, padding: int, groups: int) -> Map:
@@ -92,6 +93,35 @@ def _library(x: Map, kernel: Kernel, stride: int, padding: int, groups: int) -> 
         dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
         feature_group_count=groups,
     )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _own(x: Map, kernel: Kernel, stride: int, padding: int, groups: int) -> Map:
+    """The library's, also where `vmap` gives each of several seeds a kernel of its own."""
+    library = functools.partial(_library, stride=stride, padding=padding, groups=groups)
+    y: Map = forms.one_by_one(library)(x, kernel)
+    return y
+
+
+def _own_forward(
+    x: Map, kernel: Kernel, stride: int, padding: int, groups: int
+) -> tuple[Map, tuple[Map, Kernel]]:
+    return _own(x, kernel, stride, padding, groups), (x, kernel)
+
+
+def _own_backward(
+    stride: int, padding: int, groups: int, kept: tuple[Map, Kernel], dy: Map
+) -> tuple[Map, Kernel]:
+    library = functools.partial(_library, stride=stride, padding=padding, groups=groups)
+
+    def gradients(x: Map, kernel: Kernel, dy: Map) -> tuple[Map, Kernel]:
+        return jax.vjp(library, x, kernel)[1](dy)
+
+    found: tuple[Map, Kernel] = forms.one_by_one(gradients)(*kept, dy)
+    return found
+
+
+_own.defvjp(_own_forward, _own_backward)
 
 
 def _matmul(patches: Map, kernel: Kernel) -> Map:
@@ -167,8 +197,7 @@ def _abreast_forward(x: Map, kernel: Kernel, padding: int) -> tuple[Map, tuple[M
 
 def _abreast_backward(padding: int, kept: tuple[Map, Kernel], dy: Map) -> tuple[Map, Kernel]:
     # The library's: as fast, and on several devices it is the kernel that is summed over them.
-    library = functools.partial(_library, stride=1, padding=padding, groups=1)
-    return jax.vjp(library, *kept)[1](dy)
+    return _own_backward(1, padding, 1, kept, dy)
 
 
 _abreast.defvjp(_abreast_forward, _abreast_backward)

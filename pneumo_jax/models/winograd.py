@@ -32,9 +32,10 @@ LEAST_CHANNELS = 64
 LEAST_FOR_KERNEL = 128
 
 
-def suits(channels: int, features: int, smallest: int) -> bool:
-    """Whether a 3x3 convolution at stride 1 of maps with sides of `smallest` and more gains."""
-    return min(channels, features) >= LEAST_CHANNELS and smallest > 3
+def suits(x: Map, kernel: Kernel) -> bool:
+    """Whether `conv` of such arrays gains; in bfloat16 differences of neighbours are too coarse."""
+    wide = min(kernel.shape[2:]) >= LEAST_CHANNELS
+    return wide and min(x.shape[1:3]) > 3 and x.dtype == jnp.float32
 
 
 @jax.custom_vjp

@@ -111,7 +111,13 @@ def test_each_platform_gets_its_own_form(kind: str) -> None:
     assert 'dot_general' not in program('cuda')
 
 
-@pytest.mark.parametrize('kind', ['3x3, 2 px', '3x3 strided, 7 px', 'depthwise 7x7', '3x3, large'])
+@pytest.mark.parametrize(
+    'kind',
+    [
+        *('3x3, 2 px', '3x3 strided, 7 px', 'depthwise 7x7', '3x3, large', 'one channel'),
+        *('3x3, 64 channels', '3x3, 128 channels, odd'),
+    ],
+)
 def test_vmapped_over_kernels_as_over_seeds(kind: str) -> None:
     h, w, i, o, size, stride, padding, groups = KINDS[kind]
     x, kernel = arrays(h, w, i, o, size, groups)
