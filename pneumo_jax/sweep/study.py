@@ -71,7 +71,8 @@ def read(folder: pathlib.Path) -> Study:
     path = folder / 'study.py'
     spec = importlib.util.spec_from_file_location('study', path)
     if not path.is_file() or spec is None or spec.loader is None:
-        near = sorted(str(found.parent) for found in folder.parent.glob('*/study.py'))
+        there = folder.parent.glob('*/study.py')
+        near = sorted(str(at.parent) for at in there if 'get_study' in at.read_text())
         if near:
             raise errors.unknown('study', folder, near)
         raise errors.UserError(f'no study at {path}: it defines get_study() -> Study.')

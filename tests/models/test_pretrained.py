@@ -6,6 +6,7 @@ import pathlib
 import runpy
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -277,7 +278,7 @@ def test_weights_that_the_pages_name_are_pinned(
     other = tmp_path / 'model.safetensors'
     other.write_bytes(b'other weights')
 
-    def fetch(repository: str, name: str, *, revision: str | None, token: bool) -> str:
+    def fetch(repository: str, name: str, *, revision: str | None, **_: Any) -> str:
         asked.append(revision)
         return str(other)
 
@@ -309,6 +310,7 @@ def test_offline_it_says_which_file_goes_where(
         raise LocalEntryNotFoundError('no network') if len(asked) > 1 else OfflineModeIsEnabled()
 
     monkeypatch.setattr(huggingface_hub, 'hf_hub_download', fetch)
+    monkeypatch.setattr(hub, '_in_reach', lambda address: True)
     monkeypatch.setenv(hub.FOLDER, str(tmp_path))
     name = 'resnet18.tv_in1k'
     url = f'https://huggingface.co/timm/{name}/resolve/abc/model.safetensors'
@@ -316,7 +318,27 @@ def test_offline_it_says_which_file_goes_where(
         with pytest.raises(errors.UserError) as caught:
             hub.find(source, revision='abc')
         assert f'put {url} as {tmp_path}/{name}.safetensors' in str(caught.value)
-    assert asked[0] == ((f'timm/{name}', 'model.safetensors'), {'revision': 'abc', 'token': False})
+    how = {'revision': 'abc', 'token': False, 'local_files_only': False}
+    assert asked[0] == ((f'timm/{name}', 'model.safetensors'), how)
+
+
+def test_without_a_network_nothing_is_tried_again_and_again(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    for name in ('http_proxy', 'https_proxy', 'all_proxy', 'no_proxy'):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv(hub.FOLDER, str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, 'ENDPOINT', 'https://no-such-host.invalid')
+
+    def sleep(seconds: float) -> None:
+        raise AssertionError('another try')
+
+    monkeypatch.setattr(time, 'sleep', sleep)
+    with pytest.raises(errors.UserError, match='timm/no_such_net cannot be downloaded'):
+        hub.find('no_such_net')
 
 
 def test_the_hubs_description_of_the_weights_is_believed(

@@ -13,13 +13,31 @@ import numpy as np
 
 from pneumo_jax.sweep import store
 
-Make = Callable[[], pathlib.Path]
+Make = Callable[..., pathlib.Path]
 TABLES = ('table.md', 'seeds.md')
+ROOT = pathlib.Path(__file__).parent.parent.parent
+# What a GPU is needed for, on phantoms of 28 px and for one epoch.
+LARGE_STUDY = f"""
+import dataclasses, runpy
+
+def get_study():
+    study = runpy.run_path({str(ROOT / 'experiments' / 'seed_study_224' / 'study.py')!r})
+    study = study['get_study']()
+    rows = {{
+        name: dataclasses.replace(
+            row, page=row.page.replace(':224', ':smoke'), overrides={{**row.overrides, 'epochs': 1}}
+        )
+        for name, row in study.rows.items()
+    }}
+    return dataclasses.replace(study, rows=rows, seeds=(0,))
+"""
 
 
-def begin(folder: pathlib.Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+def begin(
+    folder: pathlib.Path, environment: dict[str, str], *arguments: str
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, '-m', 'pneumo_jax', 'sweep', str(folder), '--jobs', '1'],
+        [sys.executable, '-m', 'pneumo_jax', 'sweep', str(folder), '--jobs', '1', *arguments],
         env=environment,
         cwd=folder.parent.parent,
         stdout=subprocess.PIPE,
@@ -65,6 +83,19 @@ def test_stopped_and_killed_sweeps_end_as_one_that_was_left_alone(
         ours, theirs = (folder / 'results' / name for folder in (broken, alone))
         assert ours.read_bytes() == theirs.read_bytes()
     check_kept(broken)
+
+
+def test_the_study_at_224_px_runs_to_its_table(
+    make_study: Make, environment: dict[str, str]
+) -> None:
+    folder, quick = make_study(LARGE_STUDY), ('mlp', 'cnn', 'best')
+    sweep = begin(folder, environment, '--only', *quick)
+    out, _ = sweep.communicate()
+    assert sweep.returncode == 0, out
+    table = (folder / 'results' / 'table.md').read_text()
+    rows = {line.split('`')[1]: line for line in table.splitlines() if line.startswith('| `')}
+    assert len(rows) == 8 and stored(folder) == len(quick)
+    assert all(('| 1 |' in line) == (name in quick) for name, line in rows.items())
 
 
 def check_kept(folder: pathlib.Path) -> None:

@@ -4,6 +4,9 @@ import hashlib
 import os
 import pathlib
 import re
+import socket
+import urllib.parse
+import urllib.request
 
 import numpy as np
 
@@ -137,7 +140,11 @@ def _fetched(repository: str, name: str, revision: str) -> pathlib.Path:
     try:
         return pathlib.Path(
             huggingface_hub.hf_hub_download(
-                repository, name, revision=revision or None, token=False
+                repository,
+                name,
+                revision=revision or None,
+                token=False,
+                local_files_only=not _in_reach(huggingface_hub.constants.ENDPOINT),
             )
         )
     except (
@@ -159,3 +166,14 @@ def _fetched(repository: str, name: str, revision: str) -> pathlib.Path:
             f'put https://huggingface.co/{repository}/resolve/{revision or "main"}/{FILE} '
             f'as {place}{setting}.'
         ) from error
+
+
+def _in_reach(address: str) -> bool:
+    """Whether a server may answer: without a network the hub's client tries five times, 25 s."""
+    if urllib.request.getproxies():
+        return True
+    try:
+        socket.getaddrinfo(urllib.parse.urlsplit(address).hostname, 443)
+    except OSError:
+        return False
+    return True
