@@ -3,7 +3,7 @@
     python -m pneumo_jax.main --config configs/cnn.py
     python -m pneumo_jax.main --config configs/cnn.py:28
 
-28 px: 10 epochs in half a minute on 2 cores, test AUROC .936 +- .012, ACC .861 +- .029 (3 seeds).
+28 px: 10 epochs in half a minute on 2 cores, test AUROC .938 +- .010, ACC .872 +- .030 (5 seeds).
 """
 
 from ml_collections import ConfigDict

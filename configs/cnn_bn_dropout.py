@@ -3,7 +3,7 @@
     python -m pneumo_jax.main --config configs/cnn_bn_dropout.py
     python -m pneumo_jax.main --config configs/cnn_bn_dropout.py:28
 
-28 px: 10 epochs in a minute on 2 cores, test AUROC .954 +- .004, ACC .832 +- .036 (3 seeds).
+28 px: 10 epochs in a minute on 2 cores, test AUROC .956 +- .003, ACC .838 +- .036 (5 seeds).
 """
 
 from ml_collections import ConfigDict

@@ -3,7 +3,7 @@
     python -m pneumo_jax.main --config configs/resnet18.py
     python -m pneumo_jax.main --config configs/resnet18.py:28
 
-28 px: 10 epochs in 3 minutes on 2 cores, test AUROC .960 +- .002, ACC .860 +- .041 (3 seeds).
+28 px: 10 epochs in 3 minutes on 2 cores, test AUROC .957 +- .009, ACC .841 +- .021 (5 seeds).
 """
 
 from ml_collections import ConfigDict
