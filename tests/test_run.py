@@ -8,21 +8,40 @@ import subprocess
 import sys
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
-from pneumo_jax import config, errors, run, runtime
+from pneumo_jax import config, errors, models, run, runtime
 from pneumo_jax.data import preprocess
+from pneumo_jax.models.pretrained import export
 from pneumo_jax.training import checkpoint, log, programs
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = sorted(page for page in (ROOT / 'configs').glob('*.py') if page.stem != 'common')
 
 
+def weights_for(page: pathlib.Path, folder: pathlib.Path) -> dict[str, str]:
+    """The field that names a file like that which a page would download, if it would, drawn."""
+    asked = config.load(str(page))
+    if not asked.pretrained.source:
+        return {}
+    shape, rng = (224, 224, 3), np.random.default_rng(0)
+    model = models.create(**asked.model, num_classes=1000)
+    init = functools.partial(model.init, train=False)
+    shapes = jax.eval_shape(init, jax.random.key(0), np.zeros((1, *shape), np.float32))
+    # A variance is to be positive.
+    drawn = jax.tree.map(lambda leaf: np.abs(rng.normal(0, 0.02, leaf.shape)).astype('f'), shapes)
+    file = folder / f'{asked.pretrained.source}.safetensors'
+    known = {'model_name': asked.model.name, 'model': model, 'variables': drawn}
+    export.save(file, image_shape=shape, **known)
+    return {'pretrained.source': str(file)}
+
+
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
 def test_every_page_runs_its_smoke_form(page: pathlib.Path, tmp_path: pathlib.Path) -> None:
     folder = tmp_path / 'run'
-    run.run(config.load(f'{page}:smoke'), folder)
+    run.run(config.load(f'{page}:smoke', weights_for(page, tmp_path)), folder)
     results = json.loads((folder / 'results.json').read_text())
     assert set(results['test']) == {
         'accuracy',
