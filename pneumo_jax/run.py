@@ -39,7 +39,7 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
     build.plan_of(config, len(dataset.train))
     preprocess = _preprocess(config, dataset)
     model = models.create(**config.model, num_classes=len(dataset.classes))
-    initial.check(config, model, preprocess)
+    initial.given(config, model, preprocess, _silent)
     with workdir.locked(folder) if runtime.is_main() else contextlib.nullcontext():
         if runtime.is_main():
             workdir.claim(folder, config, outputs.describe(dataset), runtime.provenance())

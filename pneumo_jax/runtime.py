@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from pneumo_jax import errors
+from pneumo_jax import errors, forms
 
 AXIS = 'data'
 # XLA gives convolutions on a CPU to YNNPACK, which uses one core where there are at most 64 output
@@ -116,8 +116,10 @@ def jit(
     function: Callable[..., Any], *, options: Mapping[str, Any] | None = None, **how: Any
 ) -> Any:
     """`jax.jit`, with what this backend's compiler needs to be fast; `options` go before that."""
-    cpu = CPU_COMPILER if jax.default_backend() == 'cpu' else {}
-    return jax.jit(function, compiler_options={**cpu, **(options or {})}, **how)
+    own: Mapping[str, Any] = {}
+    if jax.default_backend() == 'cpu':
+        function, own = forms.tracing_for('cpu')(function), CPU_COMPILER
+    return jax.jit(function, compiler_options={**own, **(options or {})}, **how)
 
 
 def is_main() -> bool:

@@ -12,6 +12,7 @@ PACKAGE = 'pneumo_jax'
 LAYERS = {
     'errors': 0,
     'files': 0,
+    'forms': 0,
     'fields': 0,
     'config': 1.2,
     'runtime': 1,

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from pneumo_jax.models import forms
+from pneumo_jax import forms
 
 OPSET = 21  # onnxruntime 1.18 and later
 MISSING = (
@@ -42,7 +42,7 @@ def write(
     import onnx
     from jax2onnx import to_onnx
 
-    with forms.for_conversion(), warnings.catch_warnings():
+    with forms.tracing_for(forms.CONVERSION), warnings.catch_warnings():
         warnings.simplefilter('ignore')
         model = to_onnx(
             probabilities,

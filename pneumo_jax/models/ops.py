@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-from pneumo_jax.models import forms, winograd
+from pneumo_jax import forms
+from pneumo_jax.models import winograd
 
 # Strided 3x3: 46 / 3.2 at 4 px (batch 128); about even from 7 to 28 px, and at 56 px, where patches
 # cost memory, 12 / 19.

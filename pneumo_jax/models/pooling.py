@@ -17,7 +17,7 @@ from flax import linen as nn
 from jax import Array, lax
 from jaxtyping import Float, Int8
 
-from pneumo_jax.models import forms
+from pneumo_jax import forms
 
 Map = Float[Array, 'b h w c']
 Taps = Int8[Array, 'b h2 w2 c']

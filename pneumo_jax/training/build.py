@@ -1,5 +1,6 @@
 """From a config to what trains: the plan, and the programs with their loss and augmentation."""
 
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -54,7 +55,7 @@ def programs(
         eval_batch_size=config.eval_batch_size,
         recipe=recipe(config, plan, train, model.num_classes),
         views=views.create(config.views),
-        start=initial.start(config, model, preprocess, say),
+        given=functools.partial(initial.given, config, model, preprocess, say),
     )
 
 

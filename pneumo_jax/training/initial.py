@@ -19,7 +19,6 @@ from pneumo_jax.models.pretrained import fit, hub
 from pneumo_jax.models.pretrained import report as reports
 from pneumo_jax.training import steps, workdir
 
-Start = Callable[[steps.Variables], steps.Variables]
 RUNS = 'runs/'  # where run folders are by default; no owner on the hub is called so
 # Fields of a model that weights do not depend on; those of other patches are resampled.
 FREE = ('dtype', 'dropout', 'drop_path', 'patch')
@@ -38,43 +37,36 @@ def scale(config: ConfigDict) -> tuple[Scale, Scale]:
     return pretrained.expects(**given, model_name=config.model.name).scale
 
 
-def start(
+def given(
     config: ConfigDict, model: nn.Module, preprocess: Preprocess, say: Callable[[str], None]
-) -> Start | None:
-    """What puts those weights in the place of the first, random ones; `say` is told which.
+) -> dict[str, np.ndarray]:
+    """Those weights by path (`params/head/kernel`), and none where `config` names none.
 
-    What it returns takes and gives variables on the host. None where `config` names no weights.
+    A head for other classes is not among them. `say` is told what became of the file.
+
+    Raises:
+        UserError: they are not there, or do not fit.
     """
-    given, shape = config.pretrained, preprocess.fed_shape
-    if not given.source:
-        return None
-
-    def begin(variables: steps.Variables) -> steps.Variables:
-        if path := _own(given.source):
-            path = hub.find(str(path), sha256=given.sha256)
-            found, report = _load(path, config, model, variables, shape)
-        else:
-            found, report = pretrained.load(
-                **given,
-                model_name=config.model.name,
-                model=model,
-                variables=variables,
-                image_shape=shape,
-            )
-        say(str(report))
-        return found
-
-    return begin
+    named, shape = config.pretrained, preprocess.fed_shape
+    if not named.source:
+        return {}
+    blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), _variables(model, shape))
+    if path := _own(named.source):
+        path = hub.find(str(path), sha256=named.sha256)
+        found, report = _load(path, config, model, blank, shape)
+    else:
+        known = {'model_name': config.model.name, 'model': model, 'variables': blank}
+        found, report = pretrained.load(**named, **known, image_shape=shape)
+    say(str(report))
+    flat = traverse_util.flatten_dict(found, sep='/')
+    return {name: value for name, value in flat.items() if name not in report.new}
 
 
-def check(config: ConfigDict, model: nn.Module, preprocess: Preprocess) -> None:
-    """Refuse (`UserError`) weights that are not there or do not fit, before a run begins."""
-    begin = start(config, model, preprocess, lambda _: None)
-    if begin:
-        blank = jax.ShapeDtypeStruct((1, *preprocess.fed_shape), np.float32)
-        init = functools.partial(model.init, train=False)
-        shapes = jax.eval_shape(init, jax.random.key(0), blank)
-        begin(jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes))
+@functools.cache
+def _variables(model: nn.Module, image_shape: tuple[int, int, int]) -> steps.Variables:
+    """Kept, since tracing a large model takes a second, and a run asks twice."""
+    draw = functools.partial(steps.draw, model, image_shape)
+    return jax.eval_shape(draw, jax.random.key(0), {})
 
 
 def _own(source: str) -> pathlib.Path | None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 from ml_collections import ConfigDict
@@ -93,11 +92,9 @@ def _first(
     config: ConfigDict, model: nn.Module, preprocess: Preprocess, say: Say
 ) -> steps.Variables:
     """The net's first weights, as training has them, on the host."""
-    blank = jnp.zeros((1, *preprocess.fed_shape))
-    init = _program(functools.partial(model.init, train=False))
-    drawn = jax.device_get(init(runtime.key(config.seed, 'init'), blank))
-    start = initial.start(config, model, preprocess, say)
-    return start(drawn) if start else drawn
+    given = initial.given(config, model, preprocess, say)
+    draw = _program(functools.partial(steps.draw, model, preprocess.fed_shape))
+    return jax.device_get(draw(runtime.key(config.seed, 'init'), given))
 
 
 def _features(

@@ -27,7 +27,6 @@ from pneumo_jax.training.plan import Plan
 # moves within seconds, and so many that the time between two programs does not count.
 LONGEST = 64
 # From a seed's first weights, on the host, to those that it begins with.
-Start = Callable[[steps.Variables], steps.Variables]
 # Needed once an epoch is over. Importing them takes seconds, and the first steps hide that.
 LATER = ('sklearn.metrics', 'tensorboardX')
 
@@ -49,7 +48,8 @@ class Programs:
     """The programs of one run on `train` and `val`.
 
     With several `seeds` the models of all of them are trained together, under `vmap`: what a state,
-    its metrics and logits hold has a leading axis for them.
+    its metrics and logits hold has a leading axis for them. `given` is asked, where training does
+    not go on, for weights that are not to be drawn (`steps.draw`).
 
     Images that fit on the devices stay there, and a step is only told their indices; else every
     batch is sent. A step is compiled in the background, while the first weights are drawn or
@@ -70,19 +70,21 @@ class Programs:
         eval_batch_size: int,
         recipe: Recipe,
         views: steps.Views | None = None,
-        start: Start | None = None,
+        given: Callable[[], steps.Given] = dict,
     ) -> None:
         self._model, self._preprocess, self._plan = model, preprocess, plan
         self._train, self._val, self._mesh, self._seeds = train, val, mesh, seeds
         self._views, self._several = views, len(seeds) > 1
-        self._tx, self._start, self._averages = tx, start, bool(recipe.ema or recipe.swa_from)
+        self._given = given
         self.everywhere = runtime.replicated(mesh)
         self._worker = futures.ThreadPoolExecutor(1)
         self._key = self._keys('train')
         # It runs once, and unoptimised code is there four times sooner (ResNet-18: 4.2 s, 16 s).
-        init = steps.make_init(model, tx, preprocess.fed_shape, ema=self._averages)
+        averages = bool(recipe.ema or recipe.swa_from)
+        init = steps.make_init(model, tx, preprocess.fed_shape, ema=averages)
         self._init = self._jit(
-            jax.vmap(init) if self._several else init, options={'xla_backend_optimization_level': 0}
+            jax.vmap(init, in_axes=(0, None)) if self._several else init,
+            options={'xla_backend_optimization_level': 0},
         )
         self.like = self._shapes()
 
@@ -102,26 +104,7 @@ class Programs:
 
     def init(self) -> steps.TrainState:
         """The state before the first step."""
-        state = self._init(self._keys('init'))
-        return self._started(state) if self._start else state
-
-    def _started(self, state: steps.TrainState) -> steps.TrainState:
-        """`state` with what `start` makes of every seed's first weights."""
-        assert self._start
-        drawn = jax.device_get(state.variables)
-        if self._several:
-            each = [jax.tree.map(lambda leaf, i=i: leaf[i], drawn) for i in range(len(self._seeds))]
-            given = jax.tree.map(lambda *leaves: np.stack(leaves), *map(self._start, each))
-        else:
-            given = self._start(drawn)
-
-        def begin(variables: steps.Variables) -> steps.TrainState:
-            # Copies: a step gives its state away, and must not give host memory, or a leaf twice.
-            own = jax.tree.map(jnp.copy, variables)
-            return steps.begin(own, self._tx, ema=self._averages)
-
-        pure = jax.vmap(begin) if self._several else begin
-        return self._jit(pure)(runtime.replicate(given, self._mesh))
+        return self._init(self._keys('init'), self._given())
 
     def advance(
         self, state: steps.TrainState, step: int, end: int
@@ -184,7 +167,7 @@ class Programs:
         """A train state of shapes, each on every device."""
         return jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.everywhere),
-            jax.eval_shape(self._init, self._key),
+            jax.eval_shape(self._init, self._key, {}),
         )
 
     def _jit(self, function: Callable[..., Any], **how: Any) -> Any:

@@ -5,14 +5,15 @@ with `axis_name`, `pmap` and `shard_map`. `make_train_steps` runs it on data tha
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from flax import struct
+from flax import struct, traverse_util
 from jax import lax
 from jaxtyping import Array, Float, Int, Key, UInt8
 
@@ -23,6 +24,7 @@ from pneumo_jax.training import averaging, optim
 Batch = dict[str, Any]  # 'image': UInt8[b h w c], 'label': Int[b]
 Metrics = dict[str, Float[Array, '']]
 Variables = dict[str, Any]
+Given = Mapping[str, np.ndarray | Array]
 Images = Float[Array, 'b h w c']  # between 0 and 1
 Loss = Callable[[Float[Array, 'b k'], Float[Array, 'b k']], Float[Array, ' b']]
 Augment = Callable[[Key[Array, ''], Images], Images]
@@ -57,14 +59,28 @@ def make_init(
     image_shape: tuple[int, int, int],
     *,
     ema: bool = False,
-) -> Callable[[Key[Array, '']], TrainState]:
-    """`init(key) -> state` for images of shape (height, width, channels)."""
+) -> Callable[..., TrainState]:
+    """`init(key, given) -> state`; the arguments are those of `draw`."""
 
-    def init(key: Key[Array, '']) -> TrainState:
-        variables = model.init(key, jnp.zeros((1, *image_shape)), train=False)
-        return begin(variables, tx, ema=ema)
+    def init(key: Key[Array, ''], given: Given | None = None) -> TrainState:
+        return begin(draw(model, image_shape, key, given or {}), tx, ema=ema)
 
     return init
+
+
+def draw(
+    model: nn.Module, image_shape: tuple[int, int, int], key: Key[Array, ''], given: Given
+) -> Variables:
+    """A model's first weights for images of shape (height, width, channels).
+
+    What is `given`, by path (`params/head/kernel`), stands in the place of what would be drawn;
+    compiled, that is not drawn at all.
+    """
+    drawn = model.init(key, jnp.zeros((1, *image_shape)), train=False)
+    # Copies: a step gives its state away, and must not give away what it was made of.
+    own = {name: jnp.copy(value) for name, value in given.items()}
+    flat = traverse_util.flatten_dict(drawn, sep='/')
+    return traverse_util.unflatten_dict(flat | own, sep='/')
 
 
 def begin(variables: Any, tx: optax.GradientTransformation, *, ema: bool = False) -> TrainState:

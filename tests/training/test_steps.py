@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import traverse_util
 from jax.sharding import PartitionSpec as P
 
 from pneumo_jax import models, runtime
@@ -283,3 +284,17 @@ def test_views_are_averaged_as_probabilities() -> None:
         + jax.nn.softmax(single(variables, images[:, :, ::-1]))
     ) / 2
     np.testing.assert_allclose(jax.nn.softmax(averaged(variables, images)), wanted, atol=1e-6)
+
+
+def test_what_is_given_is_not_drawn_and_the_rest_is_as_ever() -> None:
+    model = models.create('mlp', num_classes=2)
+    draw = partial(steps.draw, model, PREPROCESS.image_shape, runtime.key(0, 'init'))
+    drawn = traverse_util.flatten_dict(draw({}), sep='/')
+    given = {'params/fc2/bias': np.array([1.0, 2.0], np.float32)}
+    found = traverse_util.flatten_dict(draw(given), sep='/')
+    assert found.keys() == drawn.keys()
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, given.get(name, drawn[name]), err_msg=name)
+    program = jax.jit(draw).lower(drawn).as_text()
+    assert 'threefry' in jax.jit(draw).lower({}).as_text()
+    assert 'threefry' not in program, 'nothing is left to draw'
