@@ -99,9 +99,14 @@ def test_a_loop_on_the_device_is_for_others_than_cpus(monkeypatch: pytest.Monkey
 def test_where_no_folder_can_be_made_no_programs_are_kept(
     home: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = jax.config.jax_compilation_cache_dir
     monkeypatch.setenv('XDG_CACHE_HOME', home)
-    runtime.start()
-    assert jax.config.jax_compilation_cache_dir is None
+    try:
+        jax.config.update('jax_compilation_cache_dir', None)
+        runtime.start()
+        assert jax.config.jax_compilation_cache_dir is None
+    finally:
+        jax.config.update('jax_compilation_cache_dir', before)
 
 
 def entry(folder: pathlib.Path, name: str, content: bytes, used: float) -> pathlib.Path:
