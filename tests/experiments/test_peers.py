@@ -16,9 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pneumo_jax import models
+from pneumo_jax import config, models
 
-SPEED = pathlib.Path(__file__).parents[2] / 'experiments' / 'speed'
+ROOT = pathlib.Path(__file__).parents[2]
+SPEED = ROOT / 'experiments' / 'speed'
+PAGES = ('mlp', 'cnn', 'cnn_bn_dropout', 'resnet18', 'resnet50', 'se_resnet18', 'se_resnet50')
+PAGES += ('densenet121', 'convnext_tiny', 'vit', 'vit_small', 'vit_base')
 CASE: dict[str, Any] = {
     'variant': 'torch eager',
     'model': {'name': 'cnn', 'dtype': 'float32', 'features': [4, 8], 'hidden': 8},
@@ -77,6 +80,13 @@ def peers() -> types.ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What tells the fields that torch's models are built with."""
+    monkeypatch.syspath_prepend(SPEED)
+    return importlib.import_module('torch_side.fields').taken
 
 
 @pytest.fixture
@@ -210,20 +220,43 @@ def test_torchs_take_odd_images_too(size: int, side: Any) -> None:
             assert model(torch.zeros(2, 3, size, size)).shape == (2, 5)
 
 
+@pytest.mark.parametrize('page', PAGES)
+@pytest.mark.parametrize('form', ['28', '224'])
+def test_the_fields_of_every_page_are_taken(page: str, form: str, taken: Any) -> None:
+    model = config.to_json(config.load(f'{ROOT}/configs/{page}.py:{form}'))['model']
+    assert taken(model).keys() <= model.keys() - {'name', 'dtype', 'drop_path', 'layer_scale'}
+
+
 @needs_torch
+@pytest.mark.parametrize('page', PAGES)
+def test_torch_has_the_model_of_every_page(page: str, side: Any) -> None:
+    import torch
+
+    model = config.to_json(config.load(f'{ROOT}/configs/{page}.py:28'))['model']
+    with torch.device('meta'):
+        side.models.build(model, size=28, channels=1, classes=2)
+
+
 @pytest.mark.parametrize(
     ('model', 'word'),
     [
         ({'name': 'resnet18', 'width': 32}, "'width': 32"),
         ({'name': 'convnext_tiny', 'blocks': [1, 1]}, '[1, 1]'),
-        ({'name': 'resnet81'}, "'resnet81'"),
+        ({'name': 'vit', 'drop_path': 0.1}, 'drop_path=0.0, not 0.1'),
+        ({'name': 'vit', 'layer_scale': True}, 'layer_scale=False, not True'),
     ],
 )
-def test_another_form_than_the_public_one_is_refused(
-    model: dict[str, Any], word: str, side: Any
+def test_another_form_than_the_compared_one_is_refused(
+    model: dict[str, Any], word: str, taken: Any
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(word)):
-        side.models.build(model, size=28, channels=1, classes=2)
+        taken(model)
+
+
+@needs_torch
+def test_another_model_is_refused(side: Any) -> None:
+    with pytest.raises(ValueError, match='resnet81'):
+        side.models.build({'name': 'resnet81'}, size=28, channels=1, classes=2)
 
 
 @needs_torch

@@ -7,18 +7,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch_side.fields import taken
 
 # width, depth, heads
 VIT = {'Ti': (192, 12, 3), 'S': (384, 12, 6), 'B': (768, 12, 12)}
-# The only form in which torchvision's are compared.
-PUBLIC: dict[str, dict[str, Any]] = {
-    'resnet18': {'blocks': [2, 2, 2, 2], 'width': 64},
-    'resnet50': {'blocks': [3, 4, 6, 3], 'width': 64},
-    'se_resnet18': {'blocks': [2, 2, 2, 2], 'width': 64},
-    'se_resnet50': {'blocks': [3, 4, 6, 3], 'width': 64},
-    'densenet121': {'blocks': [6, 12, 24, 16], 'growth': 32},
-    'convnext_tiny': {'blocks': [3, 3, 9, 3], 'dims': [96, 192, 384, 768]},
-}
 
 
 def of_case(case: dict[str, Any]) -> nn.Module:
@@ -34,13 +26,9 @@ def build(model: dict[str, Any], *, size: int, channels: int, classes: int) -> n
         ValueError: no such model, or a form of it that torch's own does not have.
     """
     name = model['name']
-    fields = {key: value for key, value in model.items() if key not in ('name', 'dtype')}
     if name not in BUILDERS:
         raise ValueError(f'unknown model {name!r}: {", ".join(BUILDERS)} are there.')
-    if name in PUBLIC:
-        if {**PUBLIC[name], **fields} != PUBLIC[name]:
-            raise ValueError(f"torch's {name} is the public one, {PUBLIC[name]}, not {fields}.")
-        fields = {}
+    fields = taken(model)
     return BUILDERS[name](size=size, channels=channels, classes=classes, **fields)
 
 
