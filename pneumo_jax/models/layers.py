@@ -72,7 +72,8 @@ class BatchNorm(nn.Module):
     """Batch normalisation with torch's constants; its decay .9 is torch's momentum .1.
 
     Ioffe & Szegedy 2015 (arXiv:1502.03167). Statistics are float32 and, where `axis_name` names a
-    mapped axis (pmap, shard_map, vmap), shared over it.
+    mapped axis (pmap, shard_map, vmap), shared over it. Who has the `moments` of x already hands
+    them over.
     """
 
     train: bool
@@ -82,19 +83,22 @@ class BatchNorm(nn.Module):
     epsilon: float = 1e-5
 
     @nn.compact
-    def __call__(self, x: Float[Array, '*b c']) -> Float[Array, '*b c']:
+    def __call__(
+        self, x: Float[Array, '*b c'], moments: norms.Moments | None = None
+    ) -> Float[Array, '*b c']:
         shape = (x.shape[-1],)
         scale = self.param('scale', nn.initializers.ones, shape)
         bias = self.param('bias', nn.initializers.zeros, shape)
         old_mean = self.variable('batch_stats', 'mean', jnp.zeros, shape)
         old_var = self.variable('batch_stats', 'var', jnp.ones, shape)
         if not self.train:
-            y = norms.affine(x, old_mean.value, old_var.value, scale, bias, self.epsilon)
-            return y.astype(self.dtype)
-        y, mean, var = norms.batch_norm(x, scale, bias, self.epsilon, self.axis_name)
+            running = old_mean.value, old_var.value
+            return norms.affine(x, running, scale, bias, self.epsilon).astype(self.dtype)
+        moments = moments or norms.moments(x, self.axis_name)
         if not self.is_initializing():
-            for old, new in ((old_mean, mean), (old_var, var)):
+            for old, new in zip((old_mean, old_var), moments, strict=True):
                 old.value = self.momentum * old.value + (1 - self.momentum) * new
+        y = norms.normalise(x, moments, scale, bias, self.epsilon, self.axis_name)
         return y.astype(self.dtype)
 
 
