@@ -5,7 +5,7 @@ from functools import partial
 import jax.numpy as jnp
 from flax import linen as nn
 from flax.typing import Dtype
-from jax import Array
+from jax import Array, lax
 from jaxtyping import Float
 
 from pneumo_jax.errors import UserError
@@ -36,7 +36,7 @@ class CNN(nn.Module):
         x = image.astype(self.dtype)
         for i, features in enumerate(self.features, 1):
             x = nn.relu(pooling.max_pool(conv(features, name=f'conv{i}')(x), 2, stride=2))
-        x = nn.relu(dense(self.hidden, name='fc1')(x.reshape(x.shape[0], -1)))
+        x = nn.relu(dense(self.hidden, name='fc1')(_flat(x)))
         return dense(self.num_classes, name='fc2')(x).astype(jnp.float32)
 
 
@@ -67,9 +67,18 @@ class CNNBatchNormDropout(nn.Module):
         for i, features in enumerate(self.features, 1):
             x = norm(name=f'bn{i}')(conv(features, name=f'conv{i}')(x))
             x = nn.relu(pooling.max_pool(x, 2, stride=2))
-        x = nn.relu(dense(self.hidden, name='fc1')(x.reshape(x.shape[0], -1)))
+        x = nn.relu(dense(self.hidden, name='fc1')(_flat(x)))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return dense(self.num_classes, name='fc2')(x).astype(jnp.float32)
+
+
+def _flat(x: Float[Array, 'b h w c']) -> Float[Array, 'b k']:
+    """Each image's map as one row.
+
+    The barrier keeps the index arithmetic of that out of the loop that pools, which on a CPU is
+    then done with vectors: the second block of `CNN` and its product 2.6 to 2.3 ms at 28 px.
+    """
+    return lax.optimization_barrier(x).reshape(len(x), -1)
 
 
 def _check_odd(kernel: int) -> None:

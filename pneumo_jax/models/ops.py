@@ -22,10 +22,6 @@ from pneumo_jax.models import winograd
 # Strided 3x3: 46 / 3.2 at 4 px (batch 128); about even from 7 to 28 px, and at 56 px, where patches
 # cost memory, 12 / 19.
 LARGEST_STRIDED = 16
-# Neighbours of a row that are worked out together, for images of one channel. The map alone, 3x3 to
-# 16 channels: 1.6 / 0.5 at 28 px (batch 128), 25 / 9.3 at 224 px (batch 32). 2, 7 and 8 are slower,
-# and strided 7x7 gains nothing.
-ABREAST = 4
 
 Map = Float[Array, 'b h w c']
 Kernel = Float[Array, 'k k i o']
@@ -47,7 +43,10 @@ def conv(x: Map, kernel: Kernel, *, stride: int = 1, padding: int = 0, groups: i
     def cpu(x: Map, kernel: Kernel) -> Map:
         # Without the barriers XLA works out what led to `x` anew, inside the transposing loops
         # that its gradients begin with (`cnn_bn_dropout` at 224 px: 250 ms, against 27).
-        return lax.optimization_barrier(form(lax.optimization_barrier(x), kernel))
+        x = lax.optimization_barrier(x)
+        if _is_narrow(x, kernel, stride, padding):
+            return _by_fours(x, kernel, padding)
+        return lax.optimization_barrier(form(x, kernel))
 
     return forms.choose(x, kernel, cpu=cpu, default=library)
 
@@ -67,9 +66,6 @@ def _cpu_form(
         depthwise = stride == 1 and groups == channels == features
         # 7x7: 473 / 75 at 56 px, 163 / 11 at 7 px, 56 / 1.6 at 1 px
         return functools.partial(_depthwise, padding=padding) if depthwise else None
-    wide = width + 2 * padding - size + 1
-    if channels == 1 and stride == 1 < size and wide % ABREAST == 0:
-        return lambda x, kernel: _abreast(x, kernel, padding)
     if size == stride and not padding:  # 1x1: 16 / 12 at 56 px; 4x4: 5.0 / 2.1 at 224 px
         return _tiles
     if (
@@ -171,37 +167,57 @@ def _patches(x: Map, kernel: Kernel, stride: int, padding: int) -> Map:
     return _matmul(jnp.concatenate(slices, axis=-1), kernel)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _abreast(x: Map, kernel: Kernel, padding: int) -> Map:
-    """A product from what `ABREAST` neighbours see together to all their channels.
+def _is_narrow(x: Map, kernel: Kernel, stride: int, padding: int) -> bool:
+    """Whether `_by_fours` can do it, and gains."""
+    size = len(kernel)
+    odd = any((length + 2 * padding - size + 1) % 2 for length in x.shape[1:3])
+    return x.shape[-1] == 1 and stride == 1 < size and not odd
 
-    Half of its matrix is zero, but with one channel the product is narrow, and so its fastest form.
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _by_fours(x: Map, kernel: Kernel, padding: int) -> Map:
+    """Squares of 2x2 outputs at once, as channels, from the image's squares of 2x2.
+
+    With one channel in, a product is too narrow; nearly half of this one's matrix is zero, and it
+    is faster. The barrier stands before the squares are laid out as a map, for pooling to do that.
+    The map pooled, 3x3 to 16 channels, milliseconds, library / four in a row / this: 28 px (batch
+    128) 4.1 / 2.4 / 1.3, 224 px (batch 32) 56 / 30 / 18. Larger squares are slower.
     """
     b, h, w, _ = x.shape
     k, channels = len(kernel), kernel.shape[-1]
-    height, width = h + 2 * padding - k + 1, w + 2 * padding - k + 1
-    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    rows = [x[:, i : i + height] for i in range(k)]
-    seen = ABREAST + k - 1
-    taps = [row[:, :, j : j + width - ABREAST + 1 : ABREAST] for row in rows for j in range(seen)]
+    rows, columns, taps = (h + 2 * padding - k + 1) // 2, (w + 2 * padding - k + 1) // 2, k // 2 + 1
+    after = [2 * (count + taps - 1) - n - padding for count, n in ((rows, h), (columns, w))]
+    x = jnp.pad(x, ((0, 0), *((padding, more) for more in after), (0, 0)))
+    x = lax.optimization_barrier(_squares(x))
+    spare = 2 * taps - k
     shifted = [
-        jnp.pad(kernel[:, :, 0], ((0, 0), (s, seen - k - s), (0, 0))) for s in range(ABREAST)
+        jnp.pad(kernel[:, :, 0], ((i, spare - i), (j, spare - j), (0, 0)))
+        for i in range(2)
+        for j in range(2)
     ]
-    matrix = jnp.stack(shifted, axis=2).reshape(k * seen, ABREAST * channels)
-    patches = lax.optimization_barrier(jnp.concatenate(taps, axis=-1))
-    return (patches.reshape(-1, k * seen) @ matrix).reshape(b, height, width, channels)
+    wide = jnp.stack(shifted, axis=2).reshape(1, 2 * taps, 2 * taps, 4 * channels)
+    wide = wide.reshape(taps, 2, taps, 2, -1).swapaxes(1, 2).reshape(taps, taps, 4, -1)
+    y = lax.optimization_barrier(_library(x, wide, 1, 0, 1))
+    y = y.reshape(b, rows, columns, 2, 2, channels).swapaxes(2, 3)
+    return y.reshape(b, 2 * rows, 2 * columns, channels)
 
 
-def _abreast_forward(x: Map, kernel: Kernel, padding: int) -> tuple[Map, tuple[Map, Kernel]]:
-    return _abreast(x, kernel, padding), (x, kernel)
+def _squares(x: Map) -> Map:
+    """Each 2x2 of an image of one channel as one pixel of four."""
+    b, h, w, _ = x.shape
+    return x.reshape(b, h // 2, 2, w // 2, 2).swapaxes(2, 3).reshape(b, h // 2, w // 2, 4)
 
 
-def _abreast_backward(padding: int, kept: tuple[Map, Kernel], dy: Map) -> tuple[Map, Kernel]:
-    # The library's: as fast, and on several devices it is the kernel that is summed over them.
-    return _own_backward(1, padding, 1, kept, dy)
+def _by_fours_forward(x: Map, kernel: Kernel, padding: int) -> tuple[Map, tuple[Map, Kernel]]:
+    return _by_fours(x, kernel, padding), (x, kernel)
 
 
-_abreast.defvjp(_abreast_forward, _abreast_backward)
+def _by_fours_backward(padding: int, kept: tuple[Map, Kernel], dy: Map) -> tuple[Map, Kernel]:
+    # The library's: faster, and on several devices it is the kernel that is summed over them.
+    return _own_backward(1, padding, 1, kept, lax.optimization_barrier(dy))
+
+
+_by_fours.defvjp(_by_fours_forward, _by_fours_backward)
 
 
 def _depthwise(x: Map, kernel: Kernel, padding: int) -> Map:
