@@ -45,7 +45,7 @@ def conv(x: Map, kernel: Kernel, *, stride: int = 1, padding: int = 0, groups: i
         # that its gradients begin with (`cnn_bn_dropout` at 224 px: 250 ms, against 27).
         x = lax.optimization_barrier(x)
         if _is_narrow(x, kernel, stride, padding):
-            return _by_fours(x, kernel, padding)
+            return _in_squares(x, kernel, stride, padding)
         return lax.optimization_barrier(form(x, kernel))
 
     return forms.choose(x, kernel, cpu=cpu, default=library)
@@ -168,56 +168,63 @@ def _patches(x: Map, kernel: Kernel, stride: int, padding: int) -> Map:
 
 
 def _is_narrow(x: Map, kernel: Kernel, stride: int, padding: int) -> bool:
-    """Whether `_by_fours` can do it, and gains."""
+    """Whether `_in_squares` can do it, and gains."""
     size = len(kernel)
     odd = any((length + 2 * padding - size + 1) % 2 for length in x.shape[1:3])
-    return x.shape[-1] == 1 and stride == 1 < size and not odd
+    return x.shape[-1] == 1 and size > stride and (stride == 2 or (stride == 1 and not odd))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _by_fours(x: Map, kernel: Kernel, padding: int) -> Map:
-    """Squares of 2x2 outputs at once, as channels, from the image's squares of 2x2.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _in_squares(x: Map, kernel: Kernel, stride: int, padding: int) -> Map:
+    """Of an image of one channel, its squares of 2x2 as pixels of four channels.
 
-    With one channel in, a product is too narrow; nearly half of this one's matrix is zero, and it
-    is faster. The barrier stands before the squares are laid out as a map, for pooling to do that.
-    The map pooled, 3x3 to 16 channels, milliseconds, library / four in a row / this: 28 px (batch
-    128) 4.1 / 2.4 / 1.3, 224 px (batch 32) 56 / 30 / 18. Larger squares are slower.
+    With one channel in, a product is too narrow. At stride 1 the outputs are worked out by squares
+    too: nearly half of the matrix is zero then, and it is faster; larger squares are slower. The
+    barrier stands before they are laid out as a map, for pooling to do that. Milliseconds, library
+    / this: 3x3 to 16 channels and pooled, 28 px (batch 128) 4.1 / 1.3, 224 px (batch 32) 56 / 18;
+    7x7 to 64 channels at stride 2, 28 px 3.1 / 1.6, 224 px (batch 8) 10 / 6.6. With three channels
+    nothing is gained.
     """
-    b, h, w, _ = x.shape
-    k, channels = len(kernel), kernel.shape[-1]
-    rows, columns, taps = (h + 2 * padding - k + 1) // 2, (w + 2 * padding - k + 1) // 2, k // 2 + 1
-    after = [2 * (count + taps - 1) - n - padding for count, n in ((rows, h), (columns, w))]
-    x = jnp.pad(x, ((0, 0), *((padding, more) for more in after), (0, 0)))
-    x = lax.optimization_barrier(_squares(x))
+    k, channels, shifts = len(kernel), kernel.shape[-1], range(2 // stride)
+    taps = (k + len(shifts)) // 2
     spare = 2 * taps - k
+    counts = [(n + 2 * padding - k + 2) // 2 for n in x.shape[1:3]]
+    after = [2 * (n + taps - 1) - m - padding for n, m in zip(counts, x.shape[1:3], strict=True)]
+    none, zero = (0, 0, 0), jnp.zeros((), x.dtype)
+    x = lax.pad(x, zero, (none, (padding, after[0], 0), (padding, after[1], 0), none))
     shifted = [
-        jnp.pad(kernel[:, :, 0], ((i, spare - i), (j, spare - j), (0, 0)))
-        for i in range(2)
-        for j in range(2)
+        jnp.pad(kernel, ((i, spare - i), (j, spare - j), (0, 0), (0, 0)))
+        for i in shifts
+        for j in shifts
     ]
-    wide = jnp.stack(shifted, axis=2).reshape(1, 2 * taps, 2 * taps, 4 * channels)
-    wide = wide.reshape(taps, 2, taps, 2, -1).swapaxes(1, 2).reshape(taps, taps, 4, -1)
-    y = lax.optimization_barrier(_library(x, wide, 1, 0, 1))
-    y = y.reshape(b, rows, columns, 2, 2, channels).swapaxes(2, 3)
-    return y.reshape(b, 2 * rows, 2 * columns, channels)
+    wide = _squares(jnp.concatenate(shifted, axis=-1).transpose(3, 0, 1, 2)).transpose(1, 2, 3, 0)
+    library = functools.partial(_library, stride=1, padding=0, groups=1)
+    y = forms.one_by_one(library)(lax.optimization_barrier(_squares(x)), wide)
+    side = len(shifts)
+    y = lax.optimization_barrier(y).reshape(-1, *counts, side, side, channels).swapaxes(2, 3)
+    return y.reshape(-1, side * counts[0], side * counts[1], channels)
 
 
 def _squares(x: Map) -> Map:
-    """Each 2x2 of an image of one channel as one pixel of four."""
+    """Each 2x2 of a map of one channel as one pixel of four."""
     b, h, w, _ = x.shape
     return x.reshape(b, h // 2, 2, w // 2, 2).swapaxes(2, 3).reshape(b, h // 2, w // 2, 4)
 
 
-def _by_fours_forward(x: Map, kernel: Kernel, padding: int) -> tuple[Map, tuple[Map, Kernel]]:
-    return _by_fours(x, kernel, padding), (x, kernel)
+def _in_squares_forward(
+    x: Map, kernel: Kernel, stride: int, padding: int
+) -> tuple[Map, tuple[Map, Kernel]]:
+    return _in_squares(x, kernel, stride, padding), (x, kernel)
 
 
-def _by_fours_backward(padding: int, kept: tuple[Map, Kernel], dy: Map) -> tuple[Map, Kernel]:
+def _in_squares_backward(
+    stride: int, padding: int, kept: tuple[Map, Kernel], dy: Map
+) -> tuple[Map, Kernel]:
     # The library's: faster, and on several devices it is the kernel that is summed over them.
-    return _own_backward(1, padding, 1, kept, lax.optimization_barrier(dy))
+    return _own_backward(stride, padding, 1, kept, lax.optimization_barrier(dy))
 
 
-_by_fours.defvjp(_by_fours_forward, _by_fours_backward)
+_in_squares.defvjp(_in_squares_forward, _in_squares_backward)
 
 
 def _depthwise(x: Map, kernel: Kernel, padding: int) -> Map:
