@@ -127,16 +127,16 @@ def grid(case: str) -> str:
     """The arguments of 'cnn-28'."""
     model, size = case.rsplit('-', 1)
     batch = PLAIN_BATCH if size == '224' and model in PLAIN else BATCHES[int(size)]
-    return f'--models {model} --sizes {size} --batches {batch} --measure step,forward --repeats 3'
+    return f'--models {model} --sizes {size} --batches {batch} --measure step,forward --repeats 7'
 
 
 def about(found: list[dict[str, Any]]) -> str:
     """Where the numbers come from."""
     machines = sorted({one['machine']['processor'] for one in found})
     commits = sorted({one['origin']['commit'][:7] for one in found})
-    repeats = found[0]['settings']['repeats']
+    repeats = sorted({one['settings']['repeats'] for one in found})
     return (
-        f'Images a second, median of {repeats} interleaved rounds, float32; '
+        f'Images a second, median of {" or ".join(map(str, repeats))} interleaved rounds, float32; '
         f'{", ".join(machines)}, {found[0]["machine"]["cores"]} cores; commit '
         f'{", ".join(commits)}. Best torch: the fastest of eager and `torch.compile`, tuned, and '
         "of the notebook's loop."
