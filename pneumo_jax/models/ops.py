@@ -185,8 +185,8 @@ def _in_squares(x: Map, kernel: Kernel, stride: int, padding: int) -> Map:
     7x7 to 64 channels at stride 2, 28 px 3.1 / 1.6, 224 px (batch 8) 10 / 6.6. With three channels
     nothing is gained.
     """
-    k, channels, shifts = len(kernel), kernel.shape[-1], range(2 // stride)
-    taps = (k + len(shifts)) // 2
+    k, channels, side = len(kernel), kernel.shape[-1], 2 // stride
+    taps = (k + side) // 2
     spare = 2 * taps - k
     counts = [(n + 2 * padding - k + 2) // 2 for n in x.shape[1:3]]
     after = [2 * (n + taps - 1) - m - padding for n, m in zip(counts, x.shape[1:3], strict=True)]
@@ -194,13 +194,12 @@ def _in_squares(x: Map, kernel: Kernel, stride: int, padding: int) -> Map:
     x = lax.pad(x, zero, (none, (padding, after[0], 0), (padding, after[1], 0), none))
     shifted = [
         jnp.pad(kernel, ((i, spare - i), (j, spare - j), (0, 0), (0, 0)))
-        for i in shifts
-        for j in shifts
+        for i in range(side)
+        for j in range(side)
     ]
     wide = _squares(jnp.concatenate(shifted, axis=-1).transpose(3, 0, 1, 2)).transpose(1, 2, 3, 0)
     library = functools.partial(_library, stride=1, padding=0, groups=1)
     y = forms.one_by_one(library)(lax.optimization_barrier(_squares(x)), wide)
-    side = len(shifts)
     y = lax.optimization_barrier(y).reshape(-1, *counts, side, side, channels).swapaxes(2, 3)
     return y.reshape(-1, side * counts[0], side * counts[1], channels)
 
