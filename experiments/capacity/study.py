@@ -4,7 +4,7 @@
 
 Every row is trained with a val split that shares no patient with train, for 30 of the page's 100
 epochs. The rule, set before the first run: the row with the greatest mean AUROC on that split,
-shifted by known corruptions, is trained with five seeds in experiments/best.
+shifted by known corruptions, is to be trained with five seeds in experiments/best.
 """
 
 from pneumo_jax.sweep import Row, Study
