@@ -26,7 +26,6 @@ from pneumo_jax.training.plan import Plan
 # Steps in one program, where it has more than one: few enough that Ctrl-C is answered and the bar
 # moves within seconds, and so many that the time between two programs does not count.
 LONGEST = 64
-# From a seed's first weights, on the host, to those that it begins with.
 # Needed once an epoch is over. Importing them takes seconds, and the first steps hide that.
 LATER = ('sklearn.metrics', 'tensorboardX')
 
