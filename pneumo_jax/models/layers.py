@@ -12,7 +12,7 @@ from jax import Array
 from jaxtyping import Float
 
 from pneumo_jax.errors import UserError
-from pneumo_jax.models import norms, ops, pooling
+from pneumo_jax.models import norms, ops, pooling, products
 
 # What torch gives a convolution or linear layer that nobody initialises otherwise.
 torch_default = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
@@ -51,7 +51,7 @@ class Conv(nn.Module):
 
 
 # A linear layer whose weight gradient is fast on a CPU.
-Dense = partial(nn.Dense, dot_general=ops.dot)
+Dense = partial(nn.Dense, dot_general=products.dot)
 
 
 class SqueezeExcite(nn.Module):
