@@ -43,6 +43,7 @@ def _panel(axes: 'Axes', metric: str, baseline: str, found: Sequence[Summary]) -
         _row(axes, place, summary, metric, BASELINE if summary.row == baseline else OTHER)
     axes.use_sticky_edges = False  # else a band's end is the panel's
     axes.margins(x=0.08)
+    axes.locator_params('x', nbins=4)
 
 
 def _row(axes: 'Axes', place: int, summary: Summary, metric: str, colour: str) -> None:
