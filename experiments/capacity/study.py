@@ -1,4 +1,4 @@
-"""Is the net of `configs/best.py` at 28 px too small? Chosen by validation, before test is scored.
+"""Is the net of `configs/best.py` at 28 px too small? Chosen by validation alone.
 
     python -m pneumo_jax sweep experiments/capacity
 

@@ -13,12 +13,11 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
-from ml_collections import ConfigDict
 
-from pneumo_jax import data, doors, errors, files, trained
+from pneumo_jax import doors, errors, files, trained
 from pneumo_jax.augment import corruptions
 from pneumo_jax.data.dataset import Split
-from pneumo_jax.evaluation import metrics
+from pneumo_jax.evaluation import gather, metrics
 from pneumo_jax.sweep import study, table
 
 HERE = pathlib.Path(__file__).parent
@@ -37,28 +36,26 @@ def main() -> None:
 
 def lines() -> Iterator[list[str]]:
     """For every row and kind of views, mean and spread over the seeds."""
-    mine = study.read(HERE)
-    runs = study.runs(mine)
+    runs = study.runs(study.read(HERE))
     missing = [run.name for run in runs if not (RUNS / run.name / 'results.json').exists()]
     if missing:
         raise errors.UserError(f'not trained: {", ".join(missing)}. Run the sweep first.')
-    own = trained.load(RUNS / runs[0].name).records[0]['config']['data']
-    val = data.load(**ConfigDict(own)).val
+    val = gather.own_data(trained.load(*(RUNS / run.name for run in runs))).val
     shifted = dataclasses.replace(val, images=corruptions.corrupted(val.images, seed=0))
-    for row in mine.rows:
-        nets = [trained.load(RUNS / run.name) for run in runs if run.row == row]
+    for row in dict.fromkeys(run.row for run in runs):
+        nets = trained.load(*(RUNS / run.name for run in runs if run.row == row))
         for views, name in NAMES.items():
-            plain, hard = ([scores(net, views, of) for net in nets] for of in (val, shifted))
-            found = [('auroc', plain, 4), ('auroc', hard, 4), ('loss', hard, 4)]
-            cells = [table.spread(np.array([s[m] for s in of]), n) for m, of, n in found]
-            yield [f'`{row}`', name, *cells]
+            plain, hard = (scores(nets, views, split) for split in (val, shifted))
+            columns = (('auroc', plain), ('auroc', hard), ('loss', hard))
+            found = [np.array([one[metric] for one in each]) for metric, each in columns]
+            yield [f'`{row}`', name, *(table.spread(each, 4) for each in found)]
 
 
-def scores(net: trained.Trained, views: str, split: Split) -> metrics.Scores:
-    """Of the one model in `net`, with other views than it was scored with."""
-    member = dataclasses.replace(net.members[0], views=views)
-    logits = dataclasses.replace(net, members=(member,)).logits(split.images)
-    return metrics.classification(logits, split.labels)
+def scores(nets: trained.Trained, views: str, split: Split) -> list[metrics.Scores]:
+    """Of each of the nets, with other views than it was scored with."""
+    members = tuple(dataclasses.replace(member, views=views) for member in nets.members)
+    logits = dataclasses.replace(nets, members=members).each(split.images)
+    return [metrics.classification(one, split.labels) for one in logits]
 
 
 if __name__ == '__main__':

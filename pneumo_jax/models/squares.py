@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-from pneumo_jax import forms
 from pneumo_jax.models import library
 
 Map = Float[Array, 'b h w c']
@@ -45,8 +44,7 @@ def conv(x: Map, kernel: Kernel, stride: int, padding: int) -> Map:
         for j in range(side)
     ]
     wide = _squares(jnp.concatenate(shifted, axis=-1).transpose(3, 0, 1, 2)).transpose(1, 2, 3, 0)
-    fixed = functools.partial(library.conv, stride=1, padding=0, groups=1)
-    y = forms.one_by_one(fixed)(lax.optimization_barrier(_squares(x)), wide)
+    y = library.one_by_one(lax.optimization_barrier(_squares(x)), wide, 1, 0, 1)
     y = lax.optimization_barrier(y).reshape(-1, *counts, side, side, channels).swapaxes(2, 3)
     return y.reshape(-1, side * counts[0], side * counts[1], channels)
 
