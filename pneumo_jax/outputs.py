@@ -45,12 +45,13 @@ def write(
     """
     variables = jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0)), variables)
     meta = {**meta, 'views': config.views}
-    title = f'{dataset.title}, {config.model.name}, '
+    model = f'{dataset.title}, {config.model.name}'
     about = {'data': describe(dataset), 'weights': config.weights, 'origin': runtime.provenance()}
     about['test_scored'] = workdir.times_scored(folder, 'test')
     if config.seeds == 1:
+        title = f'{model}, seed {config.seed}'
         weights.save(folder / workdir.WEIGHTS, variables, meta)
-        scores = _write(folder, f'{title}seed {config.seed}', dataset, logits, labels)
+        scores = _write(folder, title, dataset, logits, labels)
         results: dict[str, Any] = {**scores, **about}
     else:
         seeds = range(config.seed, config.seed + config.seeds)
@@ -61,10 +62,10 @@ def write(
             place.mkdir(exist_ok=True)
             own = jax.tree.map(lambda leaf, i=i: leaf[i], variables)
             weights.save(place / workdir.WEIGHTS, own, meta)
-            each[seed] = _write(place, f'{title}seed {seed}', dataset, one, labels)
+            each[seed] = _write(place, f'{model}, seed {seed}', dataset, one, labels)
             files.write_json(place / workdir.RESULTS, {**each[seed], **about})
         mean = {name: metrics.ensemble(values) for name, values in logits.items()}
-        title = f'{title}ensemble of seeds {seeds[0]} to {seeds[-1]}'
+        title = f'{model}, ensemble of seeds {seeds[0]} to {seeds[-1]}'
         together = _write(folder, title, dataset, mean, labels, more=of_seeds(each))
         results = {**means(each), 'seeds': each, 'ensemble': together, **about}
     figures.learning_curves(log.read(folder), title, folder / 'figures' / 'learning_curves.png')

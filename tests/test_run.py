@@ -14,6 +14,7 @@ import pytest
 
 from pneumo_jax import config, errors, models, run, runtime
 from pneumo_jax.data import preprocess
+from pneumo_jax.evaluation import figures
 from pneumo_jax.models.pretrained import export
 from pneumo_jax.training import checkpoint, log, programs
 
@@ -73,6 +74,19 @@ def test_everything_a_run_leaves_agrees(tmp_path: pathlib.Path) -> None:
     assert record['config']['seed'] == 3
     assert record['data']['sha256'] == results['data']['sha256']
     assert set(results['origin']) >= {'command', 'commit', 'device', 'versions'}
+
+
+@pytest.mark.parametrize(('seeds', 'which'), [('1', 'seed 3'), ('2', 'ensemble of seeds 3 to 4')])
+def test_learning_curves_are_titled_by_data_model_and_seed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, seeds: str, which: str
+) -> None:
+    titles = []
+    monkeypatch.setattr(figures, 'learning_curves', lambda rows, title, path: titles.append(title))
+    page = f'{ROOT}/configs/mlp.py:smoke'
+    run.run(config.load(page, {'seed': '3', 'seeds': seeds}), tmp_path / 'run')
+    assert len(titles) == 1
+    assert 'synthetic' in titles[0].lower()
+    assert titles[0].endswith(f', mlp, {which}')
 
 
 def test_the_weights_that_are_scored_can_be_the_best(
