@@ -64,8 +64,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if server.breaks:
             server.breaks -= 1
             body = body[: server.break_after]
+        server.served += len(body)  # before the client can have it, and ask
         self.wfile.write(body)
-        server.served += len(body)
         return None
 
     def log_message(self, *_: object) -> None:
