@@ -65,6 +65,7 @@ RANGES: dict[str, tuple[float, float]] = {
     'steps': (0, 10**9),
     'data.size': (0, 4096),
     'data.limit': (0, 10**9),
+    'data.seed': (0, 2**31 - 1),
     'data.val_fraction': (0.01, 0.5),
     'augment.crop': (0, 1),
     'augment.rotate': (0, 180),
@@ -139,6 +140,7 @@ def defaults(model: str) -> ConfigDict:
     config.data.path = ''  # an npz file or an image folder, instead of `name`
     config.data.limit = 0  # above 0: at most this many images of every split
     config.data.val_fraction = 0.1  # of train, where the source has no val split
+    config.data.seed = 0  # which images a val split that is cut anew has; of phantoms, their looks
     config.data.fallback = ''  # 'synthetic': drawn phantoms where there is no file and no network
     config.data.groups = ''  # a CSV (split, index, patient): whose every image is
     config.data.val = 'official'  # or 'patients': cut anew from train and val, sharing no patient

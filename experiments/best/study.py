@@ -16,6 +16,13 @@ def get_study() -> Study:
         rows={
             '28 px': Row('configs/best.py:28', {'score_corrupted': True}),
             '28 px, 60 epochs': Row('configs/best.py:28', {'epochs': 60, 'score_corrupted': True}),
+            '28 px, wider by half, 60 epochs': Row(
+                'configs/best.py:28',
+                {'epochs': 60, 'score_corrupted': True, 'model.widths': (96, 192, 384)},
+            ),
+            '28 px, two blocks a stage, 60 epochs': Row(
+                'configs/best.py:28', {'epochs': 60, 'score_corrupted': True, 'model.blocks': 2}
+            ),
             '64 px, rebuilt': Row(
                 'configs/best.py:64',
                 {'data.path': 'data/chest_xray_64.npz', 'score_corrupted': True},
