@@ -79,4 +79,4 @@ def ours(row: summary.Summary, folder: str, system: str, pixels: str) -> Iterato
 
 
 if __name__ == '__main__':
-    sys.exit(doors.enter(lambda _: main(), []))
+    sys.exit(doors.script(main, __doc__))
