@@ -2,9 +2,9 @@
 
     python -m pneumo_jax sweep experiments/capacity
 
-Every row is trained with a val split that shares no patient with train, for 30 of the 100
-epochs that the page had. The rule, set before the first run: the row with the greatest mean AUROC on that split,
-shifted by known corruptions, is to be trained with five seeds in experiments/best.
+Every row is trained with a val split that shares no patient with train, for 30 of the 100 epochs
+that the page had. The rule, set before the first run: the row with the greatest mean AUROC on that
+split, shifted by known corruptions, is to be trained with five seeds in experiments/best.
 """
 
 from pneumo_jax.sweep import Row, Study
