@@ -33,8 +33,10 @@ def get_config(form: str = '224') -> ConfigDict:
         return config
     config.optim.swa = 0.6
     config.views = 'flip'
-    config.update({'batch_size': 128, 'epochs': 100 if form == '28' else 60})
-    if form != '28':
+    config.update({'batch_size': 128, 'epochs': 60})
+    if form == '28':
+        config.model.widths = (96, 192, 384)  # experiments/resplit
+    else:
         config.augment.crop = 0.08
         config.model.stem_stride = 2 if form == '64' else 4
     return config

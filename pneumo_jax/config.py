@@ -22,7 +22,8 @@ from pneumo_jax.fields import CHOICES, MODELS, RANGES, defaults
 def load(page: str, overrides: Mapping[str, str] | None = None) -> ConfigDict:
     """The complete, checked, locked config of `page` ('configs/vit.py' or 'configs/vit.py:28').
 
-    `overrides` maps dotted fields to their text on the command line.
+    `overrides` maps dotted fields to their text on the command line. Where they ask for another
+    model than the page's, what the page says of its model does not count.
 
     Raises:
         UserError: the page, a field, a type or a value is not one that can run.
@@ -33,8 +34,10 @@ def load(page: str, overrides: Mapping[str, str] | None = None) -> ConfigDict:
     if name not in MODELS:
         raise errors.unknown('model', name, MODELS)
     config = defaults(str(name))
+    same = name == stated.get('model.name', name)
     for field, value in stated.items():
-        _set(config, field, value)
+        if same or not field.startswith('model.'):
+            _set(config, field, value)
     for field, text in overrides.items():
         _set(config, field, _parse(config, field, text))
     check(config)

@@ -127,3 +127,14 @@ def enter(door: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
         print('stopped; the same command goes on from the last checkpoint.', file=sys.stderr)
         return 130
     return 0
+
+
+def script(work: Callable[[], None], about: str | None) -> int:
+    """As `enter`, for a script that takes nothing but --help, which shows `about`."""
+
+    def door(argv: Sequence[str]) -> None:
+        parser = Parser(description=about)
+        parser.refuse(parser.parse_known_args(argv)[1])
+        work()
+
+    return enter(door, sys.argv[1:])

@@ -66,6 +66,14 @@ def test_overrides_take_the_type_of_the_field(field: str, text: str, value: obje
     assert type(found) is type(value)
 
 
+def test_another_model_has_nothing_of_the_model_of_the_page() -> None:
+    page = str(ROOT / 'configs/best.py:64')
+    own, other = config.load(page), config.load(page, {'model.name': 'vit', 'model.depth': '3'})
+    assert own.model.stem_stride == 2
+    assert other.model.to_dict() == config.defaults('vit').model.to_dict() | {'depth': 3}
+    assert other.augment == own.augment
+
+
 def test_another_model_brings_its_own_fields() -> None:
     loaded = config.load(str(ROOT / 'configs/cnn.py:28'), {'model.name': 'vit', 'model.patch': '4'})
     assert loaded.model.patch == 4

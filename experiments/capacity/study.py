@@ -1,10 +1,10 @@
-"""Is the net of `configs/best.py` at 28 px too small? Chosen by validation alone.
+"""Is the net that `configs/best.py` had at 28 px too small? Chosen by validation alone.
 
     python -m pneumo_jax sweep experiments/capacity
 
-Every row is trained with a val split that shares no patient with train, for 30 of the page's 100
-epochs. The rule, set before the first run: the row with the greatest mean AUROC on that split,
-shifted by known corruptions, is to be trained with five seeds in experiments/best.
+Every row is trained with a val split that shares no patient with train, for 30 of the 100 epochs
+that the page had. The rule, set before the first run: the row with the greatest mean AUROC on that
+split, shifted by known corruptions, is to be trained with five seeds in experiments/best.
 """
 
 from pneumo_jax.sweep import Row, Study

@@ -64,4 +64,4 @@ def _with_views(nets: trained.Trained, views: str) -> trained.Trained:
 
 
 if __name__ == '__main__':
-    sys.exit(doors.enter(lambda _: main(), []))
+    sys.exit(doors.script(main, __doc__))

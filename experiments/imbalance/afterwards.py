@@ -87,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(doors.enter(lambda _: main(), []))
+    sys.exit(doors.script(main, __doc__))

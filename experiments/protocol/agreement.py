@@ -66,4 +66,4 @@ def compared(kept: list[store.Kept], val: str) -> list[list[str]]:
 
 
 if __name__ == '__main__':
-    sys.exit(doors.enter(lambda _: main(), []))
+    sys.exit(doors.script(main, __doc__))

@@ -49,7 +49,7 @@ def scores(first: list[store.Kept], rest: list[store.Kept]) -> dict[str, np.ndar
 
 
 def compared(found: dict[str, np.ndarray]) -> list[list[str]]:
-    """A line for every net: its scores, their mean, the paired difference and its standard error."""
+    """A line for every net: scores, their mean, the paired difference with its standard error."""
     base = next(iter(found.values()))
     lines = []
     for net, of_net in found.items():
@@ -61,4 +61,4 @@ def compared(found: dict[str, np.ndarray]) -> list[list[str]]:
 
 
 if __name__ == '__main__':
-    sys.exit(doors.enter(lambda _: main(), []))
+    sys.exit(doors.script(main, __doc__))

@@ -5,10 +5,10 @@
 
 experiments/capacity asked one split and got no answer. Here every net is trained with three more
 val splits, cut anew, that share no patient with train. The rule, set before the first run: of every
-net the AUROC on val, shifted by known corruptions, is averaged over the four splits (the first one's
-is the mean of its two seeds); the greatest is to be trained with five seeds in experiments/best (a
-larger net for 60 epochs, which costs what 100 cost the smallest) and to be the page's, whatever test
-says.
+net the AUROC on val, shifted by known corruptions, is averaged over the four splits (that of the
+first is the mean of its two seeds); the greatest is to be trained with five seeds in
+experiments/best (a larger net for 60 epochs, which costs what 100 cost the smallest) and to be the
+page's, whatever test says.
 """
 
 from pneumo_jax.sweep import Row, Study

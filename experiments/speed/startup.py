@@ -95,4 +95,5 @@ def _age() -> float:
 
 
 if __name__ == '__main__':
-    sys.exit(train_a_step(sys.argv[1:]) if sys.argv[1:] else measure_all())
+    train = '--config' in sys.argv  # a child
+    sys.exit(train_a_step(sys.argv[1:]) if train else doors.script(measure_all, __doc__))

@@ -17,9 +17,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from pneumo_jax import files
+from pneumo_jax import doors, errors, files
 from pneumo_jax.benchmark import figure, report
 
 MODELS = (
@@ -59,6 +60,7 @@ ON_A_GPU = {
         False,
     ),
 }
+GRID = [f'{model}-{size}' for size in BATCHES for model in MODELS]
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
 RESULTS = HERE / 'results'
@@ -68,13 +70,28 @@ HEAD = (
 )
 
 
-def main(python: str, *chosen: str) -> None:
+def door(argv: Sequence[str]) -> None:
+    """Go through the script's arguments."""
+    parser = doors.Parser(description=__doc__)
+    parser.add_argument('python', metavar='PYTHON', help='of an environment that has torch')
+    parser.add_argument('cases', nargs='*', default=[], metavar='CASE', help="all but a GPU's")
+    given, rest = parser.parse_known_args(argv)
+    parser.refuse(rest)
+    there = (*GRID, *OTHERS, *ON_A_GPU)
+    for case in given.cases:
+        if case not in there:
+            raise errors.unknown('case', case, there)
+    if not shutil.which(given.python):
+        raise errors.UserError(f'{given.python} is no program: give the python that has torch.')
+    main(given.python, given.cases)
+
+
+def main(python: str, chosen: Sequence[str]) -> None:
     """Measure with the torch of `python`, tabulate, draw, and renew the two READMEs."""
-    cases = [f'{model}-{size}' for size in BATCHES for model in MODELS]
-    for one in chosen or (*cases, *OTHERS):
+    for one in chosen or (*GRID, *OTHERS):
         for case in ON_A_GPU if one == 'gpu' else [one]:
             measure(case, python)
-    found = [json.loads(result(case).read_text()) for case in cases if has(case)]
+    found = [json.loads(result(case).read_text()) for case in GRID if has(case)]
     table = '\n'.join([HEAD, re.sub(r'[^|]+', '---', HEAD), *map(row, found)])
     text = f'{about(found)}\n\n{table}'
     files.write_text(RESULTS / 'table.md', text + '\n')
@@ -111,14 +128,15 @@ def result(case: str) -> pathlib.Path:
 
 
 def measure(case: str, python: str) -> None:
-    """One case, where its result file is missing."""
+    """One case, where its result file is missing. Raises UserError where the benchmark fails."""
     if has(case):
         return
     arguments, beside = {**OTHERS, **ON_A_GPU}.get(case) or (grid(case), True)
     out = pathlib.Path('runs', 'speed', case)
     command = [sys.executable, '-m', 'pneumo_jax', 'benchmark', *arguments.split()]
     peers = ['--peers', 'torch', '--peers-python', python] if beside else []
-    subprocess.run([*command, *peers, '--out', str(out)], cwd=ROOT, check=True)
+    if subprocess.run([*command, *peers, '--out', str(out)], cwd=ROOT).returncode:
+        raise errors.UserError(f'{case}: the benchmark has failed, as it says above.')
     RESULTS.mkdir(exist_ok=True)
     shutil.copyfile(ROOT / out / 'benchmark.json', result(case))
 
@@ -169,4 +187,4 @@ def rate(row: dict[str, Any], what: str) -> float:
 
 
 if __name__ == '__main__':
-    main(*sys.argv[1:])
+    sys.exit(doors.enter(door, sys.argv[1:]))

@@ -2,11 +2,14 @@
 
 import importlib.util
 import pathlib
+import runpy
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pneumo_jax.sweep import store
 from pneumo_jax.sweep import study as studies
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -74,3 +77,67 @@ def test_the_threshold_that_separates_is_found() -> None:
     afterwards = script('imbalance/afterwards.py')
     p, labels = np.array([0.1, 0.6, 0.8, 0.9]), np.array([0, 0, 1, 1])
     assert afterwards.best_threshold(p, labels) == pytest.approx(0.7)
+
+
+SCRIPTS = [
+    *('best/beside', 'capacity/views', 'imbalance/afterwards', 'protocol/agreement'),
+    *('resplit/choice', 'speed/startup', 'speed/study'),
+]
+
+
+def told(path: str, *argv: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of a script that is given these arguments."""
+    file = ROOT / 'experiments' / f'{path}.py'
+    monkeypatch.setattr(sys, 'argv', [str(file), *argv])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(file), run_name='__main__')
+    return int(end.value.code or 0)
+
+
+@pytest.mark.parametrize('path', SCRIPTS)
+def test_a_script_says_what_it_is_and_refuses_what_it_does_not_know(
+    path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(path, '--help', monkeypatch=monkeypatch) == 0
+    assert f'python experiments/{path}.py' in capsys.readouterr().out
+    python = [sys.executable] * path.endswith('study')
+    assert told(path, *python, '--nonsense', monkeypatch=monkeypatch) == 2
+    assert capsys.readouterr().err.startswith("error: unknown argument '--nonsense'")
+
+
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        ([], 'required: PYTHON (see'),
+        ([sys.executable, 'resnet18_28'], "unknown case 'resnet18_28': did you mean 'resnet18-28'"),
+        (['no/python', 'cnn-28'], 'no/python is no program'),
+    ],
+)
+def test_the_speed_study_refuses_before_it_measures(
+    argv: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert told('speed/study', *argv, monkeypatch=monkeypatch) == 2
+    assert message in capsys.readouterr().err
+
+
+def kept(row: str, seed: int, auroc: float) -> store.Kept:
+    return store.Kept({'row': row, 'seed': str(seed), 'val_corrupted_auroc': str(auroc)}, {})
+
+
+def test_a_net_is_judged_by_the_mean_of_its_splits() -> None:
+    choice = script('resplit/choice.py')
+    first = [kept('a', 0, 0.5), kept('a', 1, 0.7), kept('b', 0, 0.9), kept('other', 0, 1.0)]
+    rest = [
+        kept(f'{net}, split {k}', 0, k / 10 + (net == 'b') / 100) for k in (1, 2) for net in 'ab'
+    ]
+    found = choice.scores(first, rest)
+    assert {net: of.tolist() for net, of in found.items()} == {
+        'a': pytest.approx([0.6, 0.1, 0.2]),
+        'b': pytest.approx([0.9, 0.11, 0.21]),
+    }
+    base, ahead = choice.compared(found)
+    assert base[-1] == '-' and base[-2] == '0.30000'
+    assert ahead[-1] == '+0.1067 +- 0.0967'
