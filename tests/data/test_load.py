@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pneumo_jax import data
+from pneumo_jax import config, data
 from pneumo_jax.data.dataset import SPLITS
 from pneumo_jax.errors import UserError
 
@@ -49,6 +49,15 @@ def test_what_cannot_be_had_is_told_without_a_file(name: str, size: int, message
 def test_synthetic_by_name() -> None:
     found = data.load(name='synthetic', size=28, seed=3)
     assert found.synthetic and found.image_shape == (28, 28, 1)
+
+
+def test_the_seed_cuts_another_val(real_data: pathlib.Path) -> None:
+    vals = []
+    for seed in ('0', '1', '1'):
+        fields = {'data.val': 'patients', 'data.seed': seed}
+        vals.append(data.load(**config.load('configs/cnn.py:28', fields).data).val)
+    first, other, again = (val.images.tobytes() for val in vals)
+    assert first != other == again
 
 
 def test_a_path_wins_over_the_name(tmp_path: pathlib.Path) -> None:
