@@ -9,7 +9,7 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
-from pneumo_jax import doors, files
+from pneumo_jax import doors
 from pneumo_jax.sweep import store, study, summary, table
 
 HERE = pathlib.Path(__file__).parent
@@ -52,9 +52,7 @@ QUOTED = [
 def main() -> None:
     """Write `results/beside.md` and put it into the project's README."""
     text = table.lines(HEADS, [*own(), *map(list, QUOTED)])
-    files.write_text(HERE / 'results' / 'beside.md', text)
-    table.place(text, 'beside', ROOT / 'README.md')
-    print(text)
+    table.publish(text, HERE / 'results' / 'beside.md', ROOT / 'README.md')
 
 
 def own() -> Iterator[list[str]]:

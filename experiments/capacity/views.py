@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 from tqdm import tqdm
 
-from pneumo_jax import doors, errors, files, runtime, trained
+from pneumo_jax import doors, errors, runtime, trained
 from pneumo_jax.augment import corruptions
 from pneumo_jax.evaluation import gather, metrics
 from pneumo_jax.sweep import study, table
@@ -31,9 +31,7 @@ def main() -> None:
     """Write `results/views.md` and put it into this folder's README."""
     runtime.start()
     text = table.lines(HEADS, list(lines()))
-    files.write_text(HERE / 'results' / 'views.md', text)
-    table.place(text, 'views', HERE / 'README.md')
-    print(text)
+    table.publish(text, HERE / 'results' / 'views.md', HERE / 'README.md')
 
 
 def lines() -> Iterator[list[str]]:

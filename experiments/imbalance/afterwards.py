@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from pneumo_jax import doors, files
+from pneumo_jax import doors
 from pneumo_jax.evaluation import metrics
 from pneumo_jax.sweep import store, table
 
@@ -81,9 +81,7 @@ def main() -> None:
             found = np.array([rates(one[rule], run.splits['test'][1]) for one, run in pairs])
             lines.append([row, rule, *map(table.spread, found.T), str(len(runs))])
     text = table.lines(HEADS, lines)
-    files.write_text(HERE / 'results' / 'afterwards.md', text)
-    table.place(text, 'afterwards', HERE / 'README.md')
-    print(text)
+    table.publish(text, HERE / 'results' / 'afterwards.md', HERE / 'README.md')
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ from collections import defaultdict
 import numpy as np
 from scipy.stats import spearmanr
 
-from pneumo_jax import doors, files
+from pneumo_jax import doors
 from pneumo_jax.sweep import store, table
 
 HERE = pathlib.Path(__file__).parent
@@ -33,9 +33,7 @@ def main() -> None:
     kept = store.read(HERE / 'results')
     lines = [line for val in ('official', 'patients') for line in compared(kept, val)]
     text = table.lines(HEADS, lines)
-    files.write_text(HERE / 'results' / 'agreement.md', text)
-    table.place(text, 'agreement', HERE / 'README.md')
-    print(text)
+    table.publish(text, HERE / 'results' / 'agreement.md', HERE / 'README.md')
 
 
 def compared(kept: list[store.Kept], val: str) -> list[list[str]]:

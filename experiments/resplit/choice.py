@@ -9,7 +9,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from pneumo_jax import doors, files
+from pneumo_jax import doors
 from pneumo_jax.sweep import store, table
 
 HERE = pathlib.Path(__file__).parent
@@ -29,9 +29,7 @@ def main() -> None:
     """Write `results/choice.md` and put it into this folder's README."""
     found = scores(store.read(FIRST / 'results'), store.read(HERE / 'results'))
     text = table.lines(HEADS, compared(found))
-    files.write_text(HERE / 'results' / 'choice.md', text)
-    table.place(text, 'choice', HERE / 'README.md')
-    print(text)
+    table.publish(text, HERE / 'results' / 'choice.md', HERE / 'README.md')
 
 
 def scores(first: list[store.Kept], rest: list[store.Kept]) -> dict[str, np.ndarray]:

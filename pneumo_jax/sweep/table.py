@@ -52,6 +52,13 @@ def place(text: str, name: str, readme: pathlib.Path) -> None:
         files.write_text(readme, new)
 
 
+def publish(text: str, path: pathlib.Path, readme: pathlib.Path) -> None:
+    """Print `text`, keep it as `path`, and place it in a README under the name of that file."""
+    files.write_text(path, text)
+    place(text, path.stem, readme)
+    print(text)
+
+
 def _method(study: Study, found: Sequence[Summary], weights: Sequence[str]) -> str:
     lines = [run.line for summary in found for run in summary.runs]
     images = ', '.join(_each(line['test_n'] for line in lines)) or 'no'
