@@ -1,4 +1,9 @@
-"""Four virtual CPU devices for every test, and doors opened as a user opens them."""
+"""Four virtual CPU devices for every test, and doors opened as a user opens them.
+
+Tests of numbers run on a GPU too:
+
+    JAX_PLATFORMS=cuda JAX_DEFAULT_MATMUL_PRECISION=highest pytest tests/models/test_ops.py
+"""
 
 import os
 import pathlib
@@ -8,11 +13,11 @@ from collections.abc import Callable
 
 import pytest
 
-os.environ['JAX_PLATFORMS'] = 'cpu'
-# Nearly all the time of these tests goes into compiling, and unoptimised code is there sooner.
-os.environ['XLA_FLAGS'] = (
-    '--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0'
-)
+if os.environ.setdefault('JAX_PLATFORMS', 'cpu') == 'cpu':
+    # Nearly all the time of these tests goes into compiling; unoptimised code is there sooner.
+    os.environ['XLA_FLAGS'] = (
+        '--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0'
+    )
 
 ROOT = pathlib.Path(__file__).parent.parent
 

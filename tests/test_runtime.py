@@ -69,6 +69,15 @@ def test_a_commit_is_changed_by_code_and_not_by_results(tmp_path: pathlib.Path) 
     assert commit() == clean + '+changes'
 
 
+def test_a_copy_without_git_is_told_its_commit(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = functools.partial(runtime._commit.__wrapped__, tmp_path)
+    assert commit() == 'not a git checkout'
+    monkeypatch.setenv('PNEUMO_JAX_COMMIT', 'abc')
+    assert commit() == 'abc'
+
+
 def test_data_lie_whole_on_every_device_and_on_a_cpu_in_one_place() -> None:
     memory = np.zeros(64 * 11, np.uint8)
     start = -memory.ctypes.data % 64

@@ -1,62 +1,80 @@
-"""Which net has the greatest AUROC on shifted val, in the mean over the splits.
+"""Which recipe has the greatest AUROC on shifted val, in the mean over the splits.
 
-python experiments/resplit/choice.py
+    python experiments/resplit/choice.py
+    python experiments/resplit/choice.py experiments/full_size
+
+A study's rows are called 'RECIPE, split K'. The runs of split 0 of this one are those of
+experiments/capacity.
 """
 
 import pathlib
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
-from pneumo_jax import doors
+from pneumo_jax import doors, errors
 from pneumo_jax.sweep import store, table
 
 HERE = pathlib.Path(__file__).parent
-FIRST = HERE.parent / 'capacity'  # whose runs are those of split 0
-HEADS = (
-    'corrupted val AUROC',
-    'split 0',
-    'split 1',
-    'split 2',
-    'split 3',
-    'mean',
-    'ahead of the first',
-)
+FIRST = HERE.parent / 'capacity'
+Scores = dict[str, dict[str, float]]  # of a recipe, by the split
 
 
-def main() -> None:
-    """Write `results/choice.md` and put it into this folder's README."""
-    found = scores(store.read(FIRST / 'results'), store.read(HERE / 'results'))
-    text = table.lines(HEADS, compared(found))
-    table.publish(text, HERE / 'results' / 'choice.md', HERE / 'README.md')
+def door(argv: Sequence[str]) -> None:
+    """Go through the script's arguments."""
+    parser = doors.Parser(description=__doc__)
+    parser.add_argument('study', nargs='?', type=pathlib.Path, default=HERE, metavar='STUDY')
+    given, rest = parser.parse_known_args(argv)
+    parser.refuse(rest)
+    main(given.study.resolve())
 
 
-def scores(first: list[store.Kept], rest: list[store.Kept]) -> dict[str, np.ndarray]:
-    """The score of every net with every split; the mean of the seeds where a split has several."""
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+def main(study: pathlib.Path) -> None:
+    """Write `results/choice.md` of a study and put it into its README."""
+    first = store.read(FIRST / 'results') if study == HERE.resolve() else []
+    found = scores(first, store.read(study / 'results'))
+    if not found:
+        raise errors.UserError(f"{study} has no run of a row called 'RECIPE, split K'.")
+    splits = list(next(iter(found.values())))
+    heads = ['corrupted val AUROC', *splits, 'mean', 'ahead of the first']
+    text = table.lines(heads, compared(found))
+    table.publish(text, study / 'results' / 'choice.md', study / 'README.md')
+
+
+def scores(first: list[store.Kept], rest: list[store.Kept]) -> Scores:
+    """The score of every recipe with the splits that all were trained with, means over seeds.
+
+    The rows of `first` that are called as a recipe are those of split 0.
+    """
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run in rest:
-        net, _, split = run.line['row'].partition(', ')
-        found[net, split].append(run.score('val_corrupted', 'auroc'))
-    nets = dict.fromkeys(net for net, _ in found)
+        recipe, comma, split = run.line['row'].rpartition(', split ')
+        if comma:
+            found[recipe][f'split {split}'].append(run.score('val_corrupted', 'auroc'))
     for run in first:
-        if run.line['row'] in nets:
-            found[run.line['row'], ''].append(run.score('val_corrupted', 'auroc'))
-    splits = sorted({split for _, split in found})
-    return {net: np.array([np.mean(found[net, split]) for split in splits]) for net in nets}
+        if run.line['row'] in found:
+            found[run.line['row']]['split 0'].append(run.score('val_corrupted', 'auroc'))
+    common = sorted(set.intersection(*map(set, found.values()))) if found else []
+    return {
+        recipe: {split: float(np.mean(by[split])) for split in common}
+        for recipe, by in found.items()
+    }
 
 
-def compared(found: dict[str, np.ndarray]) -> list[list[str]]:
-    """A line for every net: scores, their mean, the paired difference with its standard error."""
-    base = next(iter(found.values()))
+def compared(found: Scores) -> list[list[str]]:
+    """A line for every recipe: scores, mean, and the paired difference with its standard error."""
+    base = np.array(list(next(iter(found.values())).values()))
     lines = []
-    for net, of_net in found.items():
-        ahead = of_net - base
-        error = ahead.std(ddof=1) / np.sqrt(len(ahead))
+    for recipe, by_split in found.items():
+        own = np.array(list(by_split.values()))
+        ahead = own - base
+        error = ahead.std(ddof=1) / np.sqrt(len(ahead)) if len(ahead) > 1 else np.nan
         last = f'{ahead.mean():+.4f} +- {error:.4f}' if ahead.any() else '-'
-        lines.append([f'`{net}`', *(f'{s:.4f}' for s in of_net), f'{of_net.mean():.5f}', last])
+        lines.append([f'`{recipe}`', *(f'{s:.4f}' for s in own), f'{own.mean():.5f}', last])
     return lines
 
 
 if __name__ == '__main__':
-    sys.exit(doors.script(main, __doc__))
+    sys.exit(doors.enter(door, sys.argv[1:]))

@@ -6,8 +6,9 @@
 
 Measures what is missing (`results/CASE.json`), or only the cases that are named, and writes the
 tables and the figure of all there is into this folder and the project's README. A case takes 1 to 3
-minutes on 2 cores, most of it torch.compile's. The images are noise, but for `epochs`, which needs
-the folder of pneumoniamnist.npz in PNEUMO_JAX_DATA.
+minutes on 2 cores, most of it torch.compile's. `gpu` stands for all that need one. The images are
+noise, but for `epochs`, which needs the folder of pneumoniamnist.npz in PNEUMO_JAX_DATA, and those
+of a GPU, which need data/chest_xray_224.npz.
 """
 
 import json
@@ -37,27 +38,36 @@ BATCHES = {28: 128, 64: 32, 224: 8}
 PLAIN = ('mlp', 'cnn', 'cnn_bn_dropout')  # at 224 px most of their work is the optimiser's
 PLAIN_BATCH = 32
 REAL = pathlib.Path(os.environ.get('PNEUMO_JAX_DATA', ''), 'pneumoniamnist.npz')
-# Measured beside the grid: what the command is given, and whether torch stands beside.
+# Measured beside the grid: what the command is given, and the peers that stand beside.
 OTHERS = {
-    'notebook': ('--models cnn --sizes 224 --batches 32 --measure step,epoch --repeats 3', True),
+    'notebook': (
+        '--models cnn --sizes 224 --batches 32 --measure step,epoch --repeats 3',
+        'torch',
+    ),
     'epochs': (
         '--models quickstart,resnet18,vit --sizes 28 --batches 64 --measure step,input,epoch'
         f' --repeats 3 --data {REAL}',
-        False,
+        '',
     ),
-    'scaling': ('--models cnn --devices 1,2,4 --processes 1,2 --measure step', False),
-    'seeds': ('--models mlp,cnn,resnet18 --seeds 8 --measure step', False),
+    'scaling': ('--models cnn --devices 1,2,4 --processes 1,2 --measure step', ''),
+    'seeds': ('--models mlp,cnn,resnet18 --seeds 8 --measure step', ''),
 }
+RADIOGRAPHS = pathlib.Path('data', 'chest_xray_224.npz')
+HALF = '--sizes 224 --dtypes bfloat16 --seconds 1'
 ON_A_GPU = {
-    'gpu': (
-        '--models resnet18,resnet50,vit_small,vit_base --sizes 224 --batches 256'
-        ' --dtypes bfloat16 --measure step,forward --repeats 3',
-        True,
+    'gpu-steps': (
+        f'{HALF} --models resnet50,vit_small,resnet18 --batches 256 --measure step --repeats 3',
+        'compile',
+    ),
+    'gpu-base': (f'{HALF} --models vit_base --batches 256 --measure step --repeats 3', ''),
+    'gpu-notebook': (
+        f'--models cnn --sizes 224 --batches 32 --measure epoch --repeats 1 --data {RADIOGRAPHS}',
+        'notebook',
     ),
     'gpu-epochs': (
-        '--models mlp,cnn,cnn_bn_dropout,resnet18,resnet50 --sizes 224 --batches 128'
-        ' --dtypes bfloat16 --measure step,epoch --repeats 3',
-        False,
+        f'{HALF} --models mlp,cnn,cnn_bn_dropout,resnet18,resnet50 --batches 128 --measure epoch'
+        f' --repeats 2 --data {RADIOGRAPHS}',
+        '',
     ),
 }
 GRID = [f'{model}-{size}' for size in BATCHES for model in MODELS]
@@ -77,7 +87,7 @@ def door(argv: Sequence[str]) -> None:
     parser.add_argument('cases', nargs='*', default=[], metavar='CASE', help="all but a GPU's")
     given, rest = parser.parse_known_args(argv)
     parser.refuse(rest)
-    there = (*GRID, *OTHERS, *ON_A_GPU)
+    there = (*GRID, *OTHERS, 'gpu', *ON_A_GPU)
     for case in given.cases:
         if case not in there:
             raise errors.unknown('case', case, there)
@@ -131,10 +141,10 @@ def measure(case: str, python: str) -> None:
     """One case, where its result file is missing. Raises UserError where the benchmark fails."""
     if has(case):
         return
-    arguments, beside = {**OTHERS, **ON_A_GPU}.get(case) or (grid(case), True)
+    arguments, beside = {**OTHERS, **ON_A_GPU}.get(case) or (grid(case), 'torch')
     out = pathlib.Path('runs', 'speed', case)
     command = [sys.executable, '-m', 'pneumo_jax', 'benchmark', *arguments.split()]
-    peers = ['--peers', 'torch', '--peers-python', python] if beside else []
+    peers = ['--peers', beside, '--peers-python', python] if beside else []
     if subprocess.run([*command, *peers, '--out', str(out)], cwd=ROOT).returncode:
         raise errors.UserError(f'{case}: the benchmark has failed, as it says above.')
     RESULTS.mkdir(exist_ok=True)

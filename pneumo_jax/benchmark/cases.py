@@ -10,7 +10,11 @@ from pneumo_jax import config as configs
 
 OURS = 'ours'
 NOTEBOOK = 'torch notebook'
-PEERS = {'torch': ('torch eager', 'torch compile', NOTEBOOK)}
+PEERS = {
+    'torch': ('torch eager', 'torch compile', NOTEBOOK),
+    'compile': ('torch compile',),
+    'notebook': (NOTEBOOK,),
+}
 PEERS_SCRIPT = pathlib.Path('experiments/speed/peers.py')
 MEASURES = {
     'step': 'forward, backward and Adam, on data that already lie on the device',
@@ -99,6 +103,6 @@ def groups(
         ]
         if seeds > 1:
             group.append(dataclasses.replace(ours, seeds=seeds))
-        names = itertools.chain.from_iterable(PEERS[peer] for peer in peers)
+        names = dict.fromkeys(itertools.chain.from_iterable(PEERS[peer] for peer in peers))
         found.append(group + [dataclasses.replace(ours, variant=name) for name in names])
     return found

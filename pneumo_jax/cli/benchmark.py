@@ -45,7 +45,7 @@ def add(verbs: Any) -> None:
     add('--measure', type=measured, default=','.join(MEASURES), metavar='A,B', help=measures)
     add('--repeats', type=count, default=5, metavar='N', help='rounds that count (5)')
     add('--seconds', type=positive, default=0.5, metavar='S', help='of each measurement (0.5)')
-    add('--peers', type=peers, default=(), metavar='A', help=f'beside ours: {", ".join(PEERS)}')
+    add('--peers', type=peers, default=(), metavar='A,B', help=f'beside ours: {", ".join(PEERS)}')
     add('--peers-python', default=sys.executable, metavar='FILE', help='a Python that has them')
     add('--largest-batch', action='store_true', help='also the largest batch that fits')
     add(
@@ -93,7 +93,7 @@ def measured(text: str) -> tuple[str, ...]:
 
 
 def peers(text: str) -> tuple[str, ...]:
-    """'torch' -> ('torch',)."""
+    """'notebook,compile' -> ('compile', 'notebook')."""
     return _among('peer', text, PEERS)
 
 

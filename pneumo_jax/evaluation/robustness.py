@@ -87,22 +87,23 @@ def errors_of(
 
     severities = corruptions.SEVERITIES
     found: dict[str, list[Any]] = {name: [] for name in corruptions.CORRUPTIONS}
+    changes = {name: runtime.jit(functools.partial(_changed, name)) for name in found}
     kinds = [(name, severity) for name in found for severity in severities]
     for name, severity in tqdm(kinds, desc='corruptions', disable=None, leave=False):
-        change = runtime.jit(functools.partial(_changed, name, severity))
-        found[name].append(wrong([change(batch, i) for i, batch in enumerate(batches)]))
+        change = changes[name]
+        found[name].append(wrong([change(severity, batch, i) for i, batch in enumerate(batches)]))
     return wrong(batches), {name: np.stack(rows) for name, rows in found.items()}
 
 
 def _changed(
-    name: str, severity: int, images: UInt8[Array, 'b h w c'], number: Int[Array, '']
+    name: str, severity: Int[Array, ''], images: UInt8[Array, 'b h w c'], number: Int[Array, '']
 ) -> UInt8[Array, 'b h w c']:
     """One batch under one corruption; an image's noise depends on its place in the split alone."""
     key = jax.random.key(SEED, impl='threefry2x32')
     places = number * images.shape[0] + jnp.arange(images.shape[0])
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
-    change = functools.partial(corruptions.CORRUPTIONS[name], severity=severity)
-    return jnp.rint(255 * jax.vmap(change)(keys, images / jnp.float32(255))).astype(jnp.uint8)
+    change = jax.vmap(corruptions.CORRUPTIONS[name], (0, 0, None))
+    return jnp.rint(255 * change(keys, images / jnp.float32(255), severity)).astype(jnp.uint8)
 
 
 def summary(

@@ -28,6 +28,11 @@ def test_peers_and_seeds_stand_beside_one_device_of_one_process() -> None:
     assert [case.images_per_step for case in group] == [8, 16, 16, 32, 32, 8, 8, 8]
 
 
+def test_a_peer_stands_beside_ours_once() -> None:
+    (group,) = cases.groups(['mlp'], [28], [8], ['float32'], peers=['torch', 'compile', 'notebook'])
+    assert [case.variant for case in group] == ['ours', *cases.PEERS['torch']]
+
+
 def test_a_case_has_the_whole_model_of_its_page() -> None:
     ((case,),) = cases.groups(['vit'], [28], [8], ['bfloat16'])
     assert case.model == json.loads(json.dumps(case.model))

@@ -127,17 +127,28 @@ def kept(row: str, seed: int, auroc: float) -> store.Kept:
     return store.Kept({'row': row, 'seed': str(seed), 'val_corrupted_auroc': str(auroc)}, {})
 
 
-def test_a_net_is_judged_by_the_mean_of_its_splits() -> None:
+def test_a_recipe_is_judged_by_the_mean_of_the_splits_that_all_have() -> None:
     choice = script('resplit/choice.py')
     first = [kept('a', 0, 0.5), kept('a', 1, 0.7), kept('b', 0, 0.9), kept('other', 0, 1.0)]
     rest = [
-        kept(f'{net}, split {k}', 0, k / 10 + (net == 'b') / 100) for k in (1, 2) for net in 'ab'
+        kept(f'{recipe}, split {k}', 0, k / 10 + (recipe == 'b') / 100)
+        for k in (1, 2)
+        for recipe in 'ab'
     ]
+    rest += [kept('b, split 3', 0, 0.0)]
     found = choice.scores(first, rest)
-    assert {net: of.tolist() for net, of in found.items()} == {
+    assert all(list(of) == ['split 0', 'split 1', 'split 2'] for of in found.values())
+    assert {recipe: list(of.values()) for recipe, of in found.items()} == {
         'a': pytest.approx([0.6, 0.1, 0.2]),
         'b': pytest.approx([0.9, 0.11, 0.21]),
     }
     base, ahead = choice.compared(found)
     assert base[-1] == '-' and base[-2] == '0.30000'
     assert ahead[-1] == '+0.1067 +- 0.0967'
+
+
+def test_a_choice_needs_runs_with_splits(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told('resplit/choice', str(tmp_path), monkeypatch=monkeypatch) == 2
+    assert "no run of a row called 'RECIPE, split K'" in capsys.readouterr().err
