@@ -7,8 +7,8 @@
 Five recipes, each trained with three val splits that share no patient with train. The rule, set
 before the first run: the greatest AUROC on val, shifted by known corruptions, in the mean over the
 splits, is to be trained with five seeds in experiments/best and to be `configs/best.py:224`,
-whatever test says. The images are rebuilt, not MedMNIST's; products are in bfloat16. Beside them the
-csv with the patient of every image is needed (split, index, patient).
+whatever test says. The images are rebuilt, not MedMNIST's; products are in bfloat16. It needs the
+csv with the patient of every image (split, index, patient) too.
 """
 
 from pneumo_jax.sweep import Row, Study
