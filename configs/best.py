@@ -10,23 +10,17 @@ experiments/best).
 
 from ml_collections import ConfigDict
 
-from configs import common
-
-AUGMENT = {
-    'crop': 0.15,
-    'flip': True,
-    'rotate': 10.0,
-    'brightness': 0.45,
-    'contrast': 0.45,
-    'gamma': 0.5,
-    'blur': 0.03,
-    'noise': 0.06,
-}
+from configs import common, vit_pretrained
 
 
 def get_config(form: str = '224') -> ConfigDict:
+    if form == '224':  # experiments/full_size
+        config = vit_pretrained.get_config()
+        config.model.dtype = 'bfloat16'
+        config.epochs = 60
+        return config
     config = common.form(form, 'resnet8')
-    config.augment = ConfigDict(AUGMENT)
+    config.augment = ConfigDict(common.AUGMENT)
     config.loss = ConfigDict({'smoothing': 0.1})
     config.optim = ConfigDict({'lr': 4e-3, 'schedule': 'onecycle', 'weight_decay': 0.05})
     if form == 'smoke':
@@ -38,5 +32,5 @@ def get_config(form: str = '224') -> ConfigDict:
         config.model.widths = (96, 192, 384)  # experiments/resplit
     else:
         config.augment.crop = 0.08
-        config.model.stem_stride = 2 if form == '64' else 4
+        config.model.stem_stride = 2
     return config

@@ -7,6 +7,17 @@
 from ml_collections import ConfigDict
 
 SIZES = ('28', '64', '128', '224')
+# Wide crops and photometric augmentation: experiments/recipe.
+AUGMENT = {
+    'crop': 0.15,
+    'flip': True,
+    'rotate': 10.0,
+    'brightness': 0.45,
+    'contrast': 0.45,
+    'gamma': 0.5,
+    'blur': 0.03,
+    'noise': 0.06,
+}
 
 
 def form(name: str, model: str) -> ConfigDict:

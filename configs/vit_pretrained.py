@@ -16,7 +16,7 @@ epoch takes a minute on 2 cores.
 
 from ml_collections import ConfigDict
 
-from configs import best, vit
+from configs import common, vit
 
 # Of small images patches of 16 are too few; the weights are resampled to smaller ones.
 PATCHES = {'smoke': 4, '28': 4, '64': 8}
@@ -24,7 +24,7 @@ PATCHES = {'smoke': 4, '28': 4, '64': 8}
 
 def get_config(form: str = '224') -> ConfigDict:
     config = vit.get_config('224' if form == '112' else form)
-    config.augment = ConfigDict({**best.AUGMENT, 'crop': 0.2})
+    config.augment = ConfigDict({**common.AUGMENT, 'crop': 0.2})
     config.loss = ConfigDict({'smoothing': 0.1})
     config.optim.update({'lr': 3e-4, 'layer_decay': 0.75})
     config.model.drop_path = 0.1

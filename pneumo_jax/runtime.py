@@ -122,6 +122,14 @@ def jit(
     return jax.jit(function, compiler_options={**own, **(options or {})}, **how)
 
 
+def on_cpu() -> contextlib.AbstractContextManager[Any]:
+    """Within it what runs by itself runs on the processor, where jax has that beside a GPU."""
+    try:
+        return jax.default_device(jax.local_devices(backend='cpu')[0])
+    except RuntimeError:  # JAX_PLATFORMS leaves it out
+        return contextlib.nullcontext()
+
+
 def is_main() -> bool:
     """Whether this is the process that prints and writes."""
     return jax.process_index() == 0

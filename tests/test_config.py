@@ -22,7 +22,8 @@ def test_every_page_loads_in_every_form(page: pathlib.Path, form: str) -> None:
 
 
 def test_every_model_has_a_page() -> None:
-    assert {config.load(str(page)).model.name for page in PAGES} == set(fields.MODELS)
+    names = {config.load(f'{page}:{form}').model.name for page in PAGES for form in ('28', '224')}
+    assert names == set(fields.MODELS)
 
 
 def test_the_notebook_recipe_has_everything_else_off() -> None:

@@ -24,8 +24,8 @@ PAGES = sorted(page for page in (ROOT / 'configs').glob('*.py') if page.stem != 
 
 def weights_for(page: pathlib.Path, folder: pathlib.Path) -> dict[str, str]:
     """What names a drawn file like that which a page would download, where it would; few images."""
-    asked = config.load(str(page))
-    if not asked.pretrained.source:
+    asked, smoke = config.load(str(page)), config.load(f'{page}:smoke')
+    if not asked.pretrained.source or asked.model.name != smoke.model.name:
         return {}
     shape, rng = (224, 224, 3), np.random.default_rng(0)
     model = models.create(**asked.model, num_classes=1000)

@@ -1,9 +1,11 @@
-"""What `configs/best.py` reaches, at 28 px and at 64 px.
+"""What `configs/best.py` reaches, at 28 px, 64 px and 224 px.
 
     python unpack_224.py --size 64 --out data/chest_xray_64.npz
+    python unpack_224.py --size 224 --out data/chest_xray_224.npz
     python -m pneumo_jax sweep experiments/best
 
-The 64 px images are not MedMNIST's file but rebuilt from the same radiographs.
+The images of 64 px and 224 px are not MedMNIST's files but rebuilt from the same radiographs; those
+of 224 px need a GPU and the ImageNet weights of `configs/vit_pretrained.py`.
 """
 
 from pneumo_jax.sweep import Row, Study
@@ -24,10 +26,13 @@ def get_study() -> Study:
                 )
                 for epochs in (100, 60)
             },
-            '64 px, rebuilt': Row(
-                'configs/best.py:64',
-                {'data.path': 'data/chest_xray_64.npz', 'score_corrupted': True},
-            ),
+            **{
+                f'{size} px, rebuilt': Row(
+                    f'configs/best.py:{size}',
+                    {'data.path': f'data/chest_xray_{size}.npz', 'score_corrupted': True},
+                )
+                for size in (64, 224)
+            },
         },
         baseline='28 px',
     )

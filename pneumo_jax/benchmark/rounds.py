@@ -67,13 +67,19 @@ def measure(
     repeats: int,
     seconds: float,
     tick: Callable[[str], None],
+    together: bool = False,
 ) -> list[Row]:
-    """The row of every case. `tick` is told what comes next, `units` times."""
-    with contextlib.ExitStack() as jobs:
+    """The row of every case. `tick` is told what comes next, `units` times.
+
+    They compile one after another, or compiling would be timed beside compiling; all at once where
+    they are to compile `together`.
+    """
+    with contextlib.ExitStack() as stack:
         entrants = []
-        for case in group:  # one after another, or compiling would be timed beside compiling
+        jobs = (stack.enter_context(start(case)) for case in group)
+        for case, job in zip(group, list(jobs) if together else jobs, strict=True):
             tick(f'compiling {case.name}')
-            entrants.append(Entrant(case, jobs.enter_context(start(case))))
+            entrants.append(Entrant(case, job))
         for turn in range(repeats + 1):
             for what in measures:
                 for entrant in entrants:

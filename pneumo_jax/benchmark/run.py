@@ -126,6 +126,8 @@ class Session:
             repeats=self.options.repeats,
             seconds=self.options.seconds,
             tick=self.tick,
+            # A machine with a GPU has cores for that, and its time is dear.
+            together=bool(self.starter.gpus),
         )
         about = {'train_images': len(dataset.train)}
         rows = [about | results.derive(row, self.found['machine']) for row in rows]

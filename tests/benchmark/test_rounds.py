@@ -40,19 +40,27 @@ class FakeJob:
         self.said.append(f'{self.name} end')
 
 
-def measured(measures: list[str], repeats: int, *fails: dict[str, Any]) -> tuple[Any, list[str]]:
+def measured(
+    measures: list[str], repeats: int, *fails: dict[str, Any], together: bool = False
+) -> tuple[Any, list[str]]:
     ours = cases.Case('ours', 'mlp', {'name': 'mlp', 'dtype': 'float32'}, 28, 8)
     group = [dataclasses.replace(ours, variant=name) for name in ('a', 'b')]
     said: list[str] = []
     options = iter(fails or ({}, {}))
     ticks: list[str] = []
+
+    def start(case: cases.Case) -> Any:
+        said.append(f'{case.variant} begin')
+        return FakeJob(said, case.variant, **next(options))
+
     rows = rounds.measure(
         group,
-        lambda case: FakeJob(said, case.variant, **next(options)),  # type: ignore[arg-type,return-value]
+        start,
         measures=measures,
         repeats=repeats,
         seconds=1.0,
         tick=ticks.append,
+        together=together,
     )
     assert len(ticks) == rounds.units(group, measures, repeats)
     return rows, said
@@ -62,7 +70,12 @@ def test_all_are_ready_before_any_is_measured_and_then_take_turns() -> None:
     _, said = measured(['step', 'epoch'], 1)
     turn = ['a step', 'b step', 'a epoch', 'b epoch']
     ends = ['a memory', 'b memory', 'b end', 'a end']
-    assert said == ['a start', 'b start', *turn, *turn, *ends]
+    assert said == ['a begin', 'a start', 'b begin', 'b start', *turn, *turn, *ends]
+
+
+def test_where_time_is_dear_all_compile_together() -> None:
+    _, said = measured(['step'], 1, together=True)
+    assert said[:4] == ['a begin', 'b begin', 'a start', 'b start']
 
 
 def test_the_first_round_does_not_count() -> None:
