@@ -222,13 +222,16 @@ def _commit(folder: pathlib.Path = pathlib.Path(__file__).parent) -> str:
     """The commit of the checkout this code runs from, with '+changes' where files differ.
 
     Results, and the pages that they are put into, may differ: no run reads them, and a study that
-    has ended has just renewed its own. A copy without git, as in a container, is told its commit by
-    $PNEUMO_JAX_COMMIT.
+    has ended has just renewed its own. A copy without git's history, as in a container, is told its
+    commit by $PNEUMO_JAX_COMMIT.
     """
+    told = os.environ.get('PNEUMO_JAX_COMMIT')
+    if told:
+        return told
     git = functools.partial(subprocess.run, cwd=folder, capture_output=True, text=True, check=True)
     try:
         commit = git(['git', 'rev-parse', 'HEAD']).stdout.strip()
         changed = git(['git', 'status', '--porcelain', '--untracked-files=no', *CODE]).stdout
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get('PNEUMO_JAX_COMMIT', 'not a git checkout')
+        return 'not a git checkout'
     return commit + ('+changes' if changed else '')

@@ -18,7 +18,7 @@ HEADS = ('system', 'px', 'protocol', 'seeds', 'test AUROC', 'test ACC', 'Normal 
 SCORES = {'auroc': 4, 'accuracy': 3, 'specificity': 3}
 VAL = 'chosen on val'
 # The rows of our studies that are shown: what they are called, and their pixels.
-BEST, TUNED = '**`configs/best.py`**', '**`configs/vit_pretrained.py`, ImageNet weights**'
+BEST, TUNED = '**`configs/best.py`**', '**`configs/best.py`, ImageNet weights**'
 MODELS = {
     **dict.fromkeys(('mlp', 'cnn', 'cnn_bn_dropout', 'resnet18'), ''),
     'resnet50': ', without ImageNet weights',
@@ -29,8 +29,11 @@ OURS = {
     'best': {
         '28 px': (BEST, '28'),
         '64 px, rebuilt': (BEST, '64, rebuilt'),
+        '224 px, rebuilt': (TUNED, '224, rebuilt'),
     },
-    'transfer': {'112 px, ImageNet, full': (TUNED, '112, rebuilt')},
+    'transfer': {
+        '112 px, ImageNet, full': ('**`configs/vit_pretrained.py`, the same**', '112, rebuilt')
+    },
     AGAIN: {
         name: (f'original study, again: `{name}`{more}', '28') for name, more in MODELS.items()
     },

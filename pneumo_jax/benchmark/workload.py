@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from pneumo_jax import data, errors, models, runtime
+from pneumo_jax import data, errors, forms, models, runtime
 from pneumo_jax.benchmark import hlo
 from pneumo_jax.benchmark.cases import Case
 from pneumo_jax.data import order
@@ -43,6 +43,7 @@ class Workload:
         step = steps.make_train_step(self.model, tx, self.preprocess)
         if case.seeds > 1:
             init, step = jax.vmap(init), jax.vmap(step)
+        self.pure_step = step
         self.step_program = runtime.jit(step, out_shardings=everywhere, donate_argnums=0)
         self.predict = runtime.jit(
             steps.make_predict(self.model, self.preprocess), out_shardings=everywhere
@@ -124,12 +125,24 @@ class Workload:
             'parameters': sum(parameters),
             'device': f'{self.mesh.size} x {device.device_kind} ({device.platform})',
             'versions': {name: importlib.metadata.version(name) for name in PACKAGES},
-            'flops_per_step': flops(lowered),
+            'flops_per_step': flops(lowered) or flops(self._on_cpu()),
         }
         if self.mesh.size > 1:
             text = compiled.as_text() or ''
             found['communication'] = hlo.communication(text, parameters, statistics)
         return found
+
+    def _on_cpu(self) -> Any:
+        """The step, lowered for a CPU with the operations that it has elsewhere.
+
+        A GPU's compiler does not say how many those are.
+        """
+        shapes = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype),
+            (self.state, self.batch, self.key),
+        )
+        with runtime.on_cpu(), forms.tracing_for(forms.CONVERSION):
+            return jax.jit(self.pure_step).lower(*shapes)
 
 
 def flops(lowered: Any) -> float | None:

@@ -49,6 +49,21 @@ def test_operations_are_those_counted_by_hand(name: str) -> None:
     assert 10 * parameters < elementwise < 20 * parameters + 20 * widest
 
 
+def test_where_a_compiler_does_not_count_a_cpus_counts_the_librarys_operations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = iter([None, 7.0])
+    monkeypatch.setattr(workload, 'flops', lambda lowered: next(told))
+    work = Workload(case('cnn', devices=4))
+    assert work.ready['flops_per_step'] == 7.0
+    monkeypatch.undo()
+    # Of the pixels' convolution the gradient of the kernel, as the library has it.
+    products = PRODUCTS['cnn'] - 28 * 7 * (3 * 6) * (4 * 4) + taps(28) ** 2 * 1 * 4
+    elementwise = workload.flops(work._on_cpu()) - 2 * products * BATCH
+    parameters = work.ready['parameters']
+    assert 10 * parameters < elementwise < 20 * parameters + 20 * BATCH * 784 * 4
+
+
 def test_a_compiler_that_does_not_count_is_believed() -> None:
     class Silent:
         def __init__(self, said: Any) -> None:
