@@ -32,5 +32,7 @@ def get_config(form: str = '224') -> ConfigDict:
         config.model.widths = (96, 192, 384)  # experiments/resplit
     else:
         config.augment.crop = 0.08
-        config.model.stem_stride = 2
+        config.model.update(
+            {'stem_stride': 2, 'widths': (64, 128, 256, 512)}
+        )  # experiments/resplit_64
     return config

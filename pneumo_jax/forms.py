@@ -17,13 +17,26 @@ _traced_for = contextvars.ContextVar('_traced_for', default='')
 def choose(*operands: Any, cpu: Form, default: Form, converted: Form | None = None) -> Any:
     """`cpu(*operands)` or `default(*operands)`, by the platform that the program is lowered for.
 
-    While `tracing_for` a CPU it is the first and no other is traced, for conversion it is
-    `converted` or else the default.
+    While `tracing_for` a platform only its own is traced; for conversion that is `converted` or
+    else the default.
     """
-    known = {'cpu': cpu, CONVERSION: converted or default}.get(_traced_for.get())
+    known = {'cpu': cpu, 'gpu': default, CONVERSION: converted or default}.get(_traced_for.get())
     if known:
         return known(*operands)
     return lax.platform_dependent(*operands, cpu=cpu, default=default)
+
+
+def for_gpu() -> bool:
+    """Whether what is traced now is for a GPU alone."""
+    return _traced_for.get() == 'gpu'
+
+
+def unkept(function: Form) -> Form:
+    """`function`, which for a GPU keeps nothing but its arguments for its gradient.
+
+    A GPU waits for memory and not for arithmetic, so that it works out anew what is cheap.
+    """
+    return jax.checkpoint(function) if for_gpu() else function
 
 
 @contextlib.contextmanager

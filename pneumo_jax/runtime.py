@@ -116,10 +116,10 @@ def jit(
     function: Callable[..., Any], *, options: Mapping[str, Any] | None = None, **how: Any
 ) -> Any:
     """`jax.jit`, with what this backend's compiler needs to be fast; `options` go before that."""
-    own: Mapping[str, Any] = {}
-    if jax.default_backend() == 'cpu':
-        function, own = forms.tracing_for('cpu')(function), CPU_COMPILER
-    return jax.jit(function, compiler_options={**own, **(options or {})}, **how)
+    backend = jax.default_backend()
+    own: Mapping[str, Any] = CPU_COMPILER if backend == 'cpu' else {}
+    traced = forms.tracing_for(backend)(function)
+    return jax.jit(traced, compiler_options={**own, **(options or {})}, **how)
 
 
 def on_cpu() -> contextlib.AbstractContextManager[Any]:

@@ -16,7 +16,7 @@ def three(x: jax.Array) -> jax.Array:
 
 @pytest.mark.parametrize(
     ('platform', 'traced'),
-    [('cpu', {'sin'}), (forms.CONVERSION, {'tanh'}), ('cuda', {'sin', 'cos'})],
+    [('cpu', {'sin'}), ('gpu', {'cos'}), (forms.CONVERSION, {'tanh'}), ('', {'sin', 'cos'})],
 )
 def test_only_the_form_of_a_known_platform_is_traced(platform: str, traced: set[str]) -> None:
     with forms.tracing_for(platform):
@@ -40,3 +40,14 @@ def test_a_program_for_this_machine_has_one_form_whatever_becomes_of_tracing() -
         runtime.jit(broken)(1.0)
     assert 'cos' not in str(runtime.jit(three).trace(1.0).jaxpr)
     assert 'cos' in str(jax.jit(three).trace(1.0).jaxpr), 'the context is over'
+
+
+@pytest.mark.parametrize(('platform', 'kept'), [('cpu', 3), ('gpu', 1)])
+def test_for_a_gpu_a_gradient_keeps_the_arguments_alone(platform: str, kept: int) -> None:
+    def wave(x: jax.Array) -> jax.Array:
+        return jnp.sin(x) * jnp.exp(x)
+
+    with forms.tracing_for(platform):
+        _, pull = jax.vjp(lambda x: forms.unkept(wave)(x), jnp.float32(0.3))
+    assert len(jax.tree.leaves(pull)) == kept
+    assert float(pull(jnp.float32(1))[0]) == pytest.approx(float(jax.grad(wave)(0.3)), rel=1e-6)

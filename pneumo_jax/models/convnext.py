@@ -16,6 +16,7 @@ from pneumo_jax.models.layers import (
     DropPath,
     Layer,
     drop_rates,
+    gelu,
     layer_norm,
     truncated,
 )
@@ -34,7 +35,7 @@ class Block(nn.Module):
         width = x.shape[-1]
         y = self.conv(width, 7, padding=3, groups=width, name='conv_dw')(x)
         y = self.dense(4 * width, name='mlp_fc1')(self.norm(name='norm')(y))
-        y = self.dense(width, name='mlp_fc2')(nn.gelu(y, approximate=False))
+        y = self.dense(width, name='mlp_fc2')(gelu(y))
         gamma = self.param('gamma', nn.initializers.constant(1e-6), (width,))
         return x + self.drop()(gamma.astype(y.dtype) * y)
 

@@ -11,6 +11,7 @@ from flax.typing import Dtype, Initializer
 from jax import Array
 from jaxtyping import Float
 
+from pneumo_jax import forms
 from pneumo_jax.errors import UserError
 from pneumo_jax.models import norms, ops, pooling, products
 
@@ -125,7 +126,14 @@ def batch_norm(*, train: bool, dtype: Dtype, axis_name: str | None) -> Layer:
 
 def layer_norm(dtype: Dtype) -> Layer:
     """LayerNorm with the epsilon of ViT and ConvNeXt, which is not torch's default."""
-    return partial(nn.LayerNorm, epsilon=1e-6, dtype=dtype)
+    kind = nn.remat(nn.LayerNorm) if forms.for_gpu() else nn.LayerNorm  # see forms.unkept
+    return partial(kind, epsilon=1e-6, dtype=dtype)
+
+
+def gelu(x: Float[Array, '*b c']) -> Float[Array, '*b c']:
+    """The exact one, by the error function (Hendrycks and Gimpel 2016, arXiv:1606.08415)."""
+    y: Array = forms.unkept(partial(nn.gelu, approximate=False))(x)
+    return y
 
 
 class DropPath(nn.Module):

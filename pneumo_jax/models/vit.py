@@ -9,13 +9,14 @@ from flax.typing import Dtype
 from jax import Array
 from jaxtyping import Float
 
-from pneumo_jax import errors
+from pneumo_jax import errors, forms
 from pneumo_jax.models.layers import (
     Conv,
     Dense,
     DropPath,
     Layer,
     drop_rates,
+    gelu,
     layer_norm,
     truncated,
 )
@@ -26,16 +27,22 @@ Heads = Float[Array, 'b h t d']
 VARIANTS = {'Ti': (192, 12, 3), 'S': (384, 12, 6), 'B': (768, 12, 12)}
 
 
+def softmax(logits: Float[Array, 'b h t t']) -> Float[Array, 'b h t t']:
+    """In float32."""
+    return nn.softmax(logits.astype(jnp.float32))
+
+
 class Softmax(nn.Module):
     """Attention weights as a module's output, where `nn.intercept_methods` can see them."""
 
     @nn.compact
     def __call__(self, logits: Float[Array, 'b h t t']) -> Float[Array, 'b h t t']:
-        return nn.softmax(logits)
+        weights: Array = forms.unkept(softmax)(logits)
+        return weights
 
 
 def attend(
-    query: Heads, key: Heads, value: Heads, softmax: Callable[[Array], Array] = nn.softmax
+    query: Heads, key: Heads, value: Heads, softmax: Callable[[Array], Array] = softmax
 ) -> Heads:
     """Scaled dot-product attention, the weights in float32.
 
@@ -43,8 +50,8 @@ def attend(
     this 11.7 (128 images of 50 tokens, 4 heads of 32; 2 cores).
     """
     scale = query.shape[-1] ** -0.5
-    weights = (query * scale @ key.swapaxes(-1, -2)).astype(jnp.float32)
-    return softmax(weights).astype(value.dtype) @ value
+    weights = softmax(query * scale @ key.swapaxes(-1, -2))
+    return weights.astype(value.dtype) @ value
 
 
 class Attention(nn.Module):
@@ -75,7 +82,7 @@ class Block(nn.Module):
         y = Attention(self.heads, self.dense, name='attn')(self.norm(name='norm1')(x))
         x = x + self.drop_path()(self.scaled(self.drop()(y), 'ls1'))
         y = self.dense(4 * x.shape[-1], name='mlp_fc1')(self.norm(name='norm2')(x))
-        y = self.drop()(nn.gelu(y, approximate=False))
+        y = self.drop()(gelu(y))
         y = self.drop()(self.dense(x.shape[-1], name='mlp_fc2')(y))
         return x + self.drop_path()(self.scaled(y, 'ls2'))
 

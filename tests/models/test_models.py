@@ -11,7 +11,7 @@ import pytest
 from flax import linen as nn
 from jaxtyping import Array
 
-from pneumo_jax import models
+from pneumo_jax import forms, models
 from pneumo_jax.errors import UserError
 
 Fields = dict[str, Any]
@@ -176,3 +176,32 @@ def test_a_mistake_is_one_line(name: str, fields: Fields, words: list[str]) -> N
 def test_lists_from_json_become_tuples() -> None:
     model = models.create('cnn', num_classes=2, features=[4, 8])
     assert hash(model) == hash(models.create('cnn', num_classes=2, features=(4, 8)))
+
+
+@pytest.mark.parametrize('name', ['vit', 'convnext_tiny'])
+def test_for_a_gpu_a_model_keeps_less_and_has_the_same_weights_and_gradients(name: str) -> None:
+    model = models.create(name=name, dtype='float32', num_classes=2, **SMALL[name])
+    image = jax.random.uniform(jax.random.key(1), (2, 32, 32, 1))
+    rngs = {'dropout': jax.random.key(2)}
+
+    def gradients(platform: str) -> tuple[Any, int]:
+        with forms.tracing_for(platform):
+            variables = model.init(jax.random.key(0), image, train=False)
+            _, pull = jax.vjp(
+                lambda params: model.apply(
+                    {**variables, 'params': params},
+                    image,
+                    train=True,
+                    rngs=rngs,
+                    mutable=['batch_stats'],
+                )[0],
+                variables['params'],
+            )
+        kept = sum(leaf.nbytes for leaf in jax.tree.leaves(pull))
+        return (variables, pull(jnp.array([[1.0, 2], [-3, 1]]))), kept
+
+    (on_cpu, kept), (on_gpu, kept_there) = gradients('cpu'), gradients('gpu')
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), on_cpu, on_gpu
+    )
+    assert kept_there < 0.7 * kept
