@@ -32,7 +32,6 @@ def get_config(form: str = '224') -> ConfigDict:
         config.model.widths = (96, 192, 384)  # experiments/resplit
     else:
         config.augment.crop = 0.08
-        config.model.update(
-            {'stem_stride': 2, 'widths': (64, 128, 256, 512)}
-        )  # experiments/resplit_64
+        config.model.widths = (64, 128, 256, 512)  # experiments/resplit_64
+        config.model.stem_stride = int(form) // 32
     return config
