@@ -31,13 +31,13 @@ def corrupted(images: UInt8[np.ndarray, 'n h w c'], seed: int) -> UInt8[np.ndarr
     key = jax.random.key(seed, impl='threefry2x32')  # the default may be another, by a flag
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(images)))
     draws, keys = jax.vmap(jax.random.split, out_axes=1)(keys)
-    kinds = len(CORRUPTIONS) * len(SEVERITIES)
-    drawn = np.asarray(jax.vmap(lambda key: jax.random.randint(key, (), 0, kinds))(draws))
-    severities = 1 + drawn % len(SEVERITIES)
-    result = np.empty_like(images)
-    for kind, corruption in enumerate(CORRUPTIONS.values()):
-        rows = np.flatnonzero(drawn // len(SEVERITIES) == kind)
-        change = jax.jit(jax.vmap(corruption))
+    many = len(CORRUPTIONS) * len(SEVERITIES)
+    drawn = np.asarray(jax.vmap(lambda key: jax.random.randint(key, (), 0, many))(draws))
+    kinds, severities = drawn // len(SEVERITIES), 1 + drawn % len(SEVERITIES)
+    result, names = np.empty_like(images), list(CORRUPTIONS)
+    for kind in np.unique(kinds):
+        rows = np.flatnonzero(kinds == kind)
+        change = jax.jit(jax.vmap(CORRUPTIONS[names[kind]]))
         changed = change(keys[rows], images[rows] / np.float32(255), severities[rows])
         result[rows] = np.rint(255 * changed)
     return result
