@@ -91,7 +91,7 @@ def _train_and_score(
     )
     splits = {'val': dataset.val}
     if config.score_corrupted:
-        with runtime.on_cpu():  # 13 programs that each run once: a GPU's take minutes to compile
+        with runtime.on_cpu():  # 13 programs that each run once: a GPU's take long to compile
             shifted = corruptions.corrupted(dataset.val.images, seed=0)
         splits['val_corrupted'] = dataclasses.replace(dataset.val, images=shifted)
     splits['test'] = dataset.test

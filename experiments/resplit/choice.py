@@ -25,7 +25,8 @@ Scores = dict[str, dict[str, float]]  # of a recipe, by the split
 def door(argv: Sequence[str]) -> None:
     """Go through the script's arguments."""
     parser = doors.Parser(description=__doc__)
-    parser.add_argument('study', nargs='?', type=pathlib.Path, default=HERE, metavar='STUDY')
+    about = {'metavar': 'STUDY', 'help': 'its folder (experiments/resplit)'}
+    parser.add_argument('study', nargs='?', type=pathlib.Path, default=HERE, **about)
     given, rest = parser.parse_known_args(argv)
     parser.refuse(rest)
     main(given.study.resolve())

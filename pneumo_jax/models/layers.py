@@ -132,8 +132,7 @@ def layer_norm(dtype: Dtype) -> Layer:
 
 def gelu(x: Float[Array, '*b c']) -> Float[Array, '*b c']:
     """The exact one, by the error function (Hendrycks and Gimpel 2016, arXiv:1606.08415)."""
-    y: Array = forms.unkept(partial(nn.gelu, approximate=False))(x)
-    return y
+    return forms.unkept(partial(nn.gelu, approximate=False))(x)
 
 
 class DropPath(nn.Module):

@@ -37,13 +37,10 @@ class Softmax(nn.Module):
 
     @nn.compact
     def __call__(self, logits: Float[Array, 'b h t t']) -> Float[Array, 'b h t t']:
-        weights: Array = forms.unkept(softmax)(logits)
-        return weights
+        return forms.unkept(softmax)(logits)
 
 
-def attend(
-    query: Heads, key: Heads, value: Heads, softmax: Callable[[Array], Array] = softmax
-) -> Heads:
+def attend(query: Heads, key: Heads, value: Heads, softmax: Callable[[Array], Array]) -> Heads:
     """Scaled dot-product attention, the weights in float32.
 
     Batches of plain products: `jax.nn.dot_product_attention` takes 14.3 ms for value and gradient,

@@ -103,7 +103,7 @@ class Pool:
     def _child(self, run: Run, slot: int) -> _Child:
         environment = dict(os.environ)
         if self.jobs > 1:  # else each takes three quarters of a GPU's memory
-            # What CUDA and cuDNN need beside it is up to 1 GB for each.
+            # CUDA and cuDNN need memory of their own beside it.
             environment.setdefault('XLA_PYTHON_CLIENT_MEM_FRACTION', f'{0.8 / self.jobs:.2f}')
         log, began = self.folder / f'{run.name}.log', time.monotonic()
         resumes = (self.folder / run.name / workdir.RUN).exists()
