@@ -108,7 +108,7 @@ def defaults(model: str) -> ConfigDict:
     """Every field of a run of `model`: the notebook's recipe, with all that it lacks turned off."""
     config = ConfigDict()
     config.seed = 0  # of the initial weights, the data order, augmentation and dropout
-    config.seeds = 1  # above 1: models of so many seeds, from `seed` on, in one program
+    config.seeds = 1  # above 1: models of so many seeds, from `seed` on, together
     config.batch_size = 32  # over all devices together
     config.eval_batch_size = 128  # changes speed and memory, never a result
     config.epochs = 10

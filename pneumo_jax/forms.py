@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 
 Form = Callable[..., Any]
@@ -50,24 +49,3 @@ def tracing_for(platform: str) -> Iterator[None]:
         yield
     finally:
         _traced_for.reset(token)
-
-
-def one_by_one(function: Form) -> Form:
-    """`function`, which `vmap` over all its arguments repeats in the program for each of them.
-
-    Of convolutions with kernels of their own, as several seeds have, `vmap` makes one grouped
-    convolution, which XLA's CPU code does at a third of the rate. It cannot be differentiated.
-    """
-    mapped = jax.custom_batching.custom_vmap(function)
-
-    @mapped.def_vmap
-    def rule(size: int, batched: list[bool], *arguments: Any) -> tuple[Any, Any]:
-        if all(batched):
-            each = [function(*(argument[i] for argument in arguments)) for i in range(size)]
-            together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
-        else:
-            axes = [0 if one else None for one in batched]
-            together = jax.vmap(function, axes)(*arguments)
-        return together, jax.tree.map(lambda _: True, together)
-
-    return mapped

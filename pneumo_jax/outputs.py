@@ -34,14 +34,14 @@ def write(
     dataset: Dataset,
     logits: Arrays,
     labels: Arrays,
-    variables: weights.Variables,
+    variables: Any,
     meta: weights.Meta,
 ) -> None:
     """Leave everything in the run folder; with several seeds each has a folder `seed-N` in it.
 
     Logits have shape [n, k], or [s, n, k] for several seeds, whose mean probability is then the
-    folder's own prediction, and whose `variables` have a leading axis too. `results.json` comes
-    last: where it is, the run is finished.
+    folder's own prediction, and whose `variables` are a tuple. `results.json` comes last: where it
+    is, the run is finished.
     """
     variables = jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0)), variables)
     meta = {**meta, 'views': config.views}
@@ -60,8 +60,7 @@ def write(
             one = {name: values[i] for name, values in logits.items()}
             place = folder / f'seed-{seed}'
             place.mkdir(exist_ok=True)
-            own = jax.tree.map(lambda leaf, i=i: leaf[i], variables)
-            weights.save(place / workdir.WEIGHTS, own, meta)
+            weights.save(place / workdir.WEIGHTS, variables[i], meta)
             each[seed] = _write(place, f'{model}, seed {seed}', dataset, one, labels)
             files.write_json(place / workdir.RESULTS, {**each[seed], **about})
         mean = {name: metrics.ensemble(values) for name, values in logits.items()}

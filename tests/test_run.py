@@ -177,7 +177,7 @@ def test_a_loop_on_the_device_is_resumed_to_the_same_bits(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a GPU; the run is killed in the middle of an epoch, and of what was one loop."""
-    monkeypatch.setattr(runtime, 'prefers_loops', lambda: True)
+    monkeypatch.setattr(runtime, 'prefers_one_program', lambda: True)
     monkeypatch.setattr(programs, 'LONGEST', 3)
     wanted = {
         'model.features': '(4, 4)',

@@ -99,9 +99,9 @@ def test_data_stay_on_a_device_where_they_leave_room(
 
 
 def test_a_loop_on_the_device_is_for_others_than_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not runtime.prefers_loops()
+    assert not runtime.prefers_one_program()
     monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
-    assert runtime.prefers_loops()
+    assert runtime.prefers_one_program()
 
 
 @pytest.mark.parametrize('home', ['/dev/null', '/proc'])

@@ -28,7 +28,7 @@ MEASURES = {
 class Case:
     """`batch` images a step on each of `devices` devices of each of `processes` processes.
 
-    `model` is the page's whole config.model; `seeds` above 1 trains so many models in one program.
+    `model` is the page's whole config.model; `seeds` above 1 trains so many models together.
     `data` is an npz with MedMNIST's keys, or a folder, and '' stands for drawn images.
     """
 
@@ -58,7 +58,7 @@ class Case:
     def name(self) -> str:
         """What tells the case from others of its group: 'ours, 4 devices'."""
         counts = {'device': self.devices, 'process': self.processes, 'seed': self.seeds}
-        plural = {'device': 'devices', 'process': 'processes', 'seed': 'seeds in one program'}
+        plural = {'device': 'devices', 'process': 'processes', 'seed': 'seeds together'}
         more = [f'{count} {plural[what]}' for what, count in counts.items() if count > 1]
         return ', '.join([self.variant, *more])
 

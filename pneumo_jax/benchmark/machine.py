@@ -7,7 +7,6 @@ it stays on the device.
 """
 
 import json
-import os
 import pathlib
 import platform
 import time
@@ -34,9 +33,7 @@ def main() -> None:
         'devices': mesh.size,
         'device': device.device_kind,
         'processor': processor(),
-        'cores': len(os.sched_getaffinity(0))
-        if hasattr(os, 'sched_getaffinity')
-        else os.cpu_count(),
+        'cores': runtime.cores(),
         'flops_per_second': {dtype: product_rate(dtype) for dtype in DTYPES},
         'copied_bytes_per_second': copy_rate(),
     }

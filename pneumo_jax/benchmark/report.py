@@ -116,7 +116,7 @@ def scaling(rows: Sequence[Found], machine: Found) -> str:
 
 
 def seeds(rows: Sequence[Found]) -> str:
-    """Several seeds trained in one program, against one after another."""
+    """Several seeds trained together, against one after another."""
     body = [
         [
             row['group'],
@@ -127,7 +127,7 @@ def seeds(rows: Sequence[Found]) -> str:
         ]
         for row, one in beside_one(rows, lambda case: case['seeds'] > 1)
     ]
-    heads = ['case', 'seeds', 'in one program (vmap)', 'one after another', 'gain']
+    heads = ['case', 'seeds', 'together', 'one after another', 'gain']
     return f'## Seeds, images a second of all\n\n{table(heads, body)}' if body else ''
 
 

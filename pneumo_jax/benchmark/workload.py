@@ -5,6 +5,7 @@ import importlib.metadata
 import pathlib
 import resource
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from pneumo_jax.benchmark.cases import Case
 from pneumo_jax.data import order
 from pneumo_jax.data.dataset import Dataset
 from pneumo_jax.data.preprocess import Preprocess
-from pneumo_jax.training import optim, steps
+from pneumo_jax.training import optim, seeds, steps
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax')
 # The notebook's optimiser, which the peers have too.
@@ -40,19 +41,17 @@ class Workload:
         everywhere = runtime.replicated(self.mesh)
         tx = optim.create(**ADAM, warmup_steps=0, total_steps=1)  # type: ignore[arg-type]
         init = steps.make_init(self.model, tx, self.preprocess.image_shape)
-        step = steps.make_train_step(self.model, tx, self.preprocess)
-        if case.seeds > 1:
-            init, step = jax.vmap(init), jax.vmap(step)
-        self.pure_step = step
-        self.step_program = runtime.jit(step, out_shardings=everywhere, donate_argnums=0)
+        self.pure_step = steps.make_train_step(self.model, tx, self.preprocess)
+        self.jit = functools.partial(runtime.jit, out_shardings=everywhere, donate_argnums=0)
         self.predict = runtime.jit(
             steps.make_predict(self.model, self.preprocess), out_shardings=everywhere
         )
         self.scale = runtime.jit(self.preprocess)
         self.gather = runtime.jit(lambda images, chosen: self.preprocess(images[chosen]))
-        self.state = runtime.jit(init, out_shardings=everywhere)(self._keys('init'))
-        self.key = self._keys('train')
-        self.batch = runtime.shard(self._drawn_batch(), self.mesh)
+        first = runtime.jit(init, out_shardings=everywhere)
+        self.state = self._of(lambda seed: first(runtime.key(seed, 'init')))
+        self.key = self._of(lambda seed: runtime.key(seed, 'train'))
+        self.batch = self._of(lambda seed: runtime.shard(self._drawn_batch(seed), self.mesh))
         self.read = 0  # batches, by `input`
         self.ready = self._compile()
 
@@ -90,57 +89,60 @@ class Workload:
         stats = self.mesh.local_devices[0].memory_stats()
         return stats['peak_bytes_in_use'] if stats else peak_resident_bytes()
 
-    def _keys(self, purpose: str) -> jax.Array:
-        """A key, or one for each seed."""
-        if self.case.seeds == 1:
-            return runtime.key(0, purpose)
-        return jax.numpy.stack([runtime.key(seed, purpose) for seed in range(self.case.seeds)])
+    def _of(self, make: Callable[[int], Any]) -> Any:
+        """What seed 0 has, or a tuple of what each of several has."""
+        each = tuple(make(seed) for seed in range(self.case.seeds))
+        return each if self.case.seeds > 1 else each[0]
 
-    def _drawn_batch(self) -> steps.Batch:
-        case, rng = self.case, np.random.default_rng(0)
+    def _drawn_batch(self, seed: int) -> steps.Batch:
+        case, rng = self.case, np.random.default_rng(seed)
         count = case.batch * case.mesh_size
-        shape = (case.seeds, count) if case.seeds > 1 else (count,)
         return {
-            'image': rng.integers(0, 256, (*shape, *self.preprocess.image_shape), np.uint8),
-            'label': rng.integers(0, case.classes, shape, np.int32),
+            'image': rng.integers(0, 256, (count, *self.preprocess.image_shape), np.uint8),
+            'label': rng.integers(0, case.classes, count, np.int32),
         }
 
     def _compile(self) -> dict[str, Any]:
         """Compile the step and take the first one; what a worker says of itself."""
-        arguments = (self.state, self.batch, self.key)
+        given = self.state, self.batch, self.key
+        several = self.case.seeds > 1
+        first = tuple(of[0] for of in given) if several else given
         parameters, statistics = (
-            [leaf.size // self.case.seeds for leaf in jax.tree.leaves(tree)]
-            for tree in (self.state.params, self.state.batch_stats)
+            [leaf.size for leaf in jax.tree.leaves(tree)]
+            for tree in (first[0].params, first[0].batch_stats)
         )
         started = time.perf_counter()
-        lowered = self.step_program.lower(*arguments)
-        compiled = lowered.compile()
-        compiled_at = time.perf_counter()
+        lowered = None if several else self.jit(self.pure_step).lower(*first)
+        program: Any = (
+            lowered.compile()
+            if lowered
+            else seeds.compiled(self.pure_step, (True,) * 3, given, self.jit, self.mesh)
+        )
+        self.step_program, compiled_at = program, time.perf_counter()
         jax.block_until_ready(self.step())
-        first = time.perf_counter() - compiled_at
+        first_step = time.perf_counter() - compiled_at
         device = self.mesh.devices.flat[0]
+        lowered = lowered or self.jit(self.pure_step).lower(*first)
+        count = flops(lowered) or flops(self._on_cpu(*first))
         found = {
             'compile_s': compiled_at - started,
-            'first_step_s': first,
+            'first_step_s': first_step,
             'parameters': sum(parameters),
             'device': f'{self.mesh.size} x {device.device_kind} ({device.platform})',
             'versions': {name: importlib.metadata.version(name) for name in PACKAGES},
-            'flops_per_step': flops(lowered) or flops(self._on_cpu()),
+            'flops_per_step': count and count * self.case.seeds,
         }
         if self.mesh.size > 1:
-            text = compiled.as_text() or ''
+            text = program.as_text() or ''
             found['communication'] = hlo.communication(text, parameters, statistics)
         return found
 
-    def _on_cpu(self) -> Any:
+    def _on_cpu(self, *given: Any) -> Any:
         """The step, lowered for a CPU with the operations that it has elsewhere.
 
         A GPU's compiler does not say how many those are.
         """
-        shapes = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype),
-            (self.state, self.batch, self.key),
-        )
+        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), given)
         with runtime.on_cpu(), forms.tracing_for(forms.CONVERSION):
             return jax.jit(self.pure_step).lower(*shapes)
 

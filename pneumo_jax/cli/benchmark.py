@@ -41,7 +41,7 @@ def add(verbs: Any) -> None:
     add('--dtypes', type=names, default='float32', metavar='A,B', help='or bfloat16')
     add('--devices', type=counts, default='1', metavar='N,M', help='a process; virtual on a CPU')
     add('--processes', type=counts, default='1', metavar='N,M', help='of one job (1)')
-    add('--seeds', type=count, default=1, metavar='N', help='also N models in one program (vmap)')
+    add('--seeds', type=count, default=1, metavar='N', help='also N models trained together')
     add('--measure', type=measured, default=','.join(MEASURES), metavar='A,B', help=measures)
     add('--repeats', type=count, default=5, metavar='N', help='rounds that count (5)')
     add('--seconds', type=positive, default=0.5, metavar='S', help='of each measurement (0.5)')

@@ -29,7 +29,7 @@ def batches(
     return np.stack([indices(seed, step + i, size, batch_size) for i in range(count)])
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=32)  # two epochs of as many as 16 seeds
 def permutation(seed: int, epoch: int, size: int) -> Int[np.ndarray, ' size']:
     """The order of the images in epoch `epoch` (from 0)."""
     return np.random.default_rng((seed, epoch)).permutation(size)

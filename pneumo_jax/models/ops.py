@@ -67,6 +67,4 @@ def _cpu_form(
         return functools.partial(products.patches, stride=stride, padding=padding)
     if (size, stride, padding) == (3, 1, 1) and winograd.suits(x, kernel):
         return winograd.conv
-    if channels == 1:  # under `vmap` a grouped convolution is the better one
-        return None
-    return lambda x, kernel: library.one_by_one(x, kernel, stride, padding, groups)
+    return None

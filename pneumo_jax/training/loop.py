@@ -19,7 +19,7 @@ from pneumo_jax import errors, runtime
 from pneumo_jax.data.dataset import Split
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.evaluation import metrics
-from pneumo_jax.training import build, interrupt, log, steps
+from pneumo_jax.training import build, interrupt, log, seeds, steps
 from pneumo_jax.training.checkpoint import Checkpoints
 from pneumo_jax.training.plan import Plan
 
@@ -33,7 +33,7 @@ class Startable(Protocol):
     like: Any
     everywhere: Any
 
-    def init(self) -> steps.TrainState: ...
+    def init(self) -> Any: ...
 
 
 def fit(
@@ -51,8 +51,8 @@ def fit(
     """Train as `config` says, on every device, and return what is to be scored and the scorer.
 
     What `folder` holds of an earlier, stopped run is resumed, to the same bits. `meta` goes into
-    every checkpoint, `prefix` before every line. Where `config.seeds` is above 1, variables and
-    logits have a leading axis for the models.
+    every checkpoint, `prefix` before every line. Where `config.seeds` is above 1, variables are a
+    tuple, and logits have a leading axis for the models.
 
     Raises:
         UserError: a batch that cannot be, diverged training, or nothing but damaged checkpoints.
@@ -89,7 +89,7 @@ def fit(
                         save()
                 means = meter.means()
                 speed = (step - first) * plan.batch_size / (time.perf_counter() - started)
-                scores = _validate(programs.val_logits(state.scored), val, step)
+                scores = _validate(programs.val_logits(seeds.scored(state)), val, step)
                 row = log.row(epoch, step, means, scores, speed)
                 say(log.line(row, plan.epochs, prefix))
                 writer.write(row)
@@ -98,12 +98,12 @@ def fit(
         if config.weights == 'best':
             state, _, step = checkpoints.restore_best(programs.like, programs.everywhere)
             say(f'{prefix}scoring step {step}, the best by val {config.checkpoint.best}')
-        return state.scored, programs.logits
+        return seeds.scored(state), programs.logits
 
 
 def begin(
     checkpoints: Checkpoints, programs: Startable, meta: dict[str, Any]
-) -> tuple[steps.TrainState, log.Meter, int]:
+) -> tuple[Any, log.Meter, int]:
     """(state, meter, steps done) of the latest checkpoint, or of a new run."""
     restored = checkpoints.restore_latest(programs.like, programs.everywhere)
     if restored is None:

@@ -46,7 +46,7 @@ class Programs:
         )
         self._init = jit(make_init(model, tx, preprocess.image_shape))
         self.like = jax.eval_shape(self._init, runtime.key(self._seed, 'init'))
-        self._longest = LONGEST if runtime.prefers_loops() else 1
+        self._longest = LONGEST if runtime.prefers_one_program() else 1
         self._data = runtime.replicate({'image': images}, self._mesh)
         step = make_step(model, tx, preprocess, augment.create(**config.augment))
         self._step = jit(steps.make_train_steps(step, loop=self._longest > 1), donate_argnums=0)

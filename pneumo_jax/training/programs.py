@@ -9,7 +9,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
@@ -20,6 +19,7 @@ from pneumo_jax.data import order
 from pneumo_jax.data.dataset import Split
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.evaluation import scoring
+from pneumo_jax.training import seeds as side
 from pneumo_jax.training import steps
 from pneumo_jax.training.plan import Plan
 
@@ -28,6 +28,8 @@ from pneumo_jax.training.plan import Plan
 LONGEST = 64
 # Needed once an epoch is over. Importing them takes seconds, and the first steps hide that.
 LATER = ('sklearn.metrics', 'tensorboardX')
+State = steps.TrainState | tuple[steps.TrainState, ...]  # of one seed, or of each of several
+OWN = (True, False, True, False, True)  # what each has of a program's state, data, rows, n and key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +48,9 @@ class Recipe:
 class Programs:
     """The programs of one run on `train` and `val`.
 
-    With several `seeds` the models of all of them are trained together, under `vmap`: what a state,
-    its metrics and logits hold has a leading axis for them. `given` is asked, where training does
-    not go on, for weights that are not to be drawn (`steps.draw`).
+    With several `seeds` the models of all of them are trained together (`training/seeds.py`):
+    their states and variables are tuples, and logits have a leading axis for them. `given` is
+    asked, where training does not go on, for weights that are not to be drawn (`steps.draw`).
 
     Images that fit on the devices stay there, and a step is only told their indices; else every
     batch is sent. A step is compiled in the background, while the first weights are drawn or
@@ -77,19 +79,17 @@ class Programs:
         self._given = given
         self.everywhere = runtime.replicated(mesh)
         self._worker = futures.ThreadPoolExecutor(1)
-        self._key = self._keys('train')
+        self._keys = [runtime.key(seed, 'train') for seed in seeds]
         # It runs once: to be compiled soon counts too. Compiling and running, in s, at XLA's levels
         # 0, 1 and 3: ResNet-18 4.1 + 1.9, 5.1 + .5, 12 + .3; ViT-B 6.1 + 13, 7.9 + 3, 11 + 3.
         averages = bool(recipe.ema or recipe.swa_from)
         init = steps.make_init(model, tx, preprocess.fed_shape, ema=averages)
-        self._init = self._jit(
-            jax.vmap(init, in_axes=(0, None)) if self._several else init,
-            options={'xla_backend_optimization_level': 1},
-        )
-        self.like = self._shapes()
+        self._init = self._jit(init, options={'xla_backend_optimization_level': 1})
+        self._like_one = self._shapes()
+        self.like = self._of([self._like_one] * len(seeds))
 
         stays = runtime.fits(train.images.nbytes + val.images.nbytes)
-        self._longest = LONGEST if stays and runtime.prefers_loops() else 1
+        self._longest = LONGEST if stays and runtime.prefers_one_program() else 1
         data = {'image': train.images, 'label': train.labels}
         self._data = runtime.replicate(data, mesh) if stays else None
         # An even share: 5 batches of 105 for 524 images, not of 128 with 116 blank ones.
@@ -97,18 +97,23 @@ class Programs:
         self._val_batches = list(self._batches(val.images)) if stays else None
 
         step = steps.make_train_step(model, tx, preprocess, **vars(recipe))
-        many = steps.make_train_steps(step, loop=self._longest > 1, seeds=self._several)
-        if not stays:
-            many = _on_batches(jax.vmap(step) if self._several else step)
-        self._step = self._soon(self._jit(many, donate_argnums=0), self.like, *self._feed(0, 1))
+        many = steps.make_train_steps(step, loop=self._longest > 1) if stays else _on_batches(step)
+        first = self.like, *self._feed(0, 1)
+        jit = functools.partial(self._jit, donate_argnums=0)
+        self._step = self._soon(
+            lambda: (
+                side.compiled(many, OWN, first, jit, mesh)
+                if self._several
+                else jit(many).lower(*first).compile()
+            )
+        )
 
-    def init(self) -> steps.TrainState:
+    def init(self) -> State:
         """The state before the first step."""
-        return self._init(self._keys('init'), self._given())
+        given = self._given()
+        return self._of([self._init(runtime.key(seed, 'init'), given) for seed in self._seeds])
 
-    def advance(
-        self, state: steps.TrainState, step: int, end: int
-    ) -> tuple[steps.TrainState, int, dict[str, Any]]:
+    def advance(self, state: State, step: int, end: int) -> tuple[State, int, dict[str, Any]]:
         """(state, count, metrics) after `count` steps from `step` on, at most to `end`.
 
         The metrics may still be under way.
@@ -118,14 +123,21 @@ class Programs:
         self._predict  # noqa: B018  the first steps hide what this takes
         return state, count, metrics
 
-    def logits(self, variables: steps.Variables, images: UInt8[np.ndarray, 'n h w c']) -> Any:
+    def logits(self, variables: Any, images: UInt8[np.ndarray, 'n h w c']) -> Any:
         """Float32 logits of any images, in their order."""
-        return scoring.logits(self._predict, variables, self._batches(images), len(images))
+        return self._logits(variables, lambda: self._batches(images), len(images))
 
-    def val_logits(self, variables: steps.Variables) -> Any:
+    def val_logits(self, variables: Any) -> Any:
         """Float32 logits of the validation images, which lie on the devices where they fit."""
-        batches = self._val_batches or self._batches(self._val.images)
-        return scoring.logits(self._predict, variables, batches, len(self._val))
+        batches = self._val_batches
+        return self._logits(
+            variables, lambda: batches or self._batches(self._val.images), len(self._val)
+        )
+
+    def _logits(self, variables: Any, batches: Callable[[], Iterable[Any]], size: int) -> Any:
+        each = variables if self._several else (variables,)
+        found = [scoring.logits(self._predict, one, batches(), size) for one in each]
+        return np.stack(found) if self._several else found[0]
 
     @functools.cached_property
     def _predict(self) -> Callable[..., Any]:
@@ -134,31 +146,30 @@ class Programs:
         Made before the first step, it would keep that from starting: both need the interpreter.
         """
         pure = steps.make_predict(self._model, self._preprocess, self._views)
-        pure = jax.vmap(pure, in_axes=(0, None)) if self._several else pure
         batch = next(iter(self._batches(self._val.images)))
-        predict = self._soon(self._jit(pure), self.like.scored, batch)
+        like = self._like_one.scored
+        predict = self._soon(lambda: self._jit(pure).lower(like, batch).compile())
         for name in LATER:
             self._worker.submit(importlib.import_module, name)
         return predict
 
     def _feed(self, step: int, count: int) -> tuple[Any, ...]:
-        """What a program takes beside the state."""
-        size, batch_size = self._plan.size, self._plan.batch_size
-        chosen = np.stack(
-            [order.batches(seed, step, self._longest, size, batch_size) for seed in self._seeds], 1
-        )
-        chosen = chosen if self._several else chosen[:, 0]
-        if self._data is not None:
-            indices = runtime.shard(chosen, self._mesh, axis=chosen.ndim - 1)
-            return self._data, indices, np.int32(count), self._key
-        images, labels = self._train.images[chosen[0]], self._train.labels[chosen[0]]
-        batch = {'image': images, 'label': labels}
-        return runtime.shard(batch, self._mesh, axis=chosen.ndim - 2), self._key
+        """What a program takes beside the state; `OWN` says what of it every seed has."""
+        chosen = self._of([self._chosen(seed, step) for seed in self._seeds])
+        return self._data, chosen, np.int32(count), self._of(self._keys)
 
-    def _keys(self, purpose: str) -> Key[Array, '...']:
-        """A key, or one for each seed."""
-        keys = [runtime.key(seed, purpose) for seed in self._seeds]
-        return jnp.stack(keys) if self._several else keys[0]
+    def _chosen(self, seed: int, step: int) -> Any:
+        """Indices of the images of the steps from `step` on, or those that are sent, themselves."""
+        size, batch_size = self._plan.size, self._plan.batch_size
+        indices = order.batches(seed, step, self._longest, size, batch_size)
+        if self._data is not None:
+            return runtime.shard(indices, self._mesh, axis=1)
+        batch = {'image': self._train.images[indices[0]], 'label': self._train.labels[indices[0]]}
+        return runtime.shard(batch, self._mesh)
+
+    def _of(self, each: Sequence[Any]) -> Any:
+        """What the only seed has, or a tuple of what each has."""
+        return tuple(each) if self._several else each[0]
 
     def _batches(self, images: UInt8[np.ndarray, 'n h w c']) -> Iterable[UInt8[Array, 'b h w c']]:
         return scoring.batches(images, self._rows, self._mesh)
@@ -167,22 +178,24 @@ class Programs:
         """A train state of shapes, each on every device."""
         return jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.everywhere),
-            jax.eval_shape(self._init, self._key, {}),
+            jax.eval_shape(self._init, self._keys[0], {}),
         )
 
     def _jit(self, function: Callable[..., Any], **how: Any) -> Any:
         return runtime.jit(function, out_shardings=self.everywhere, **how)
 
-    def _soon(self, jitted: Any, *args: Any) -> Callable[..., Any]:
-        """`jitted`, compiled for `args` in the background."""
-        program = self._worker.submit(lambda: jitted.lower(*args).compile())
+    def _soon(self, compiled: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+        """What `compiled` gives, made in the background."""
+        program = self._worker.submit(compiled)
         return lambda *args: program.result()(*args)
 
 
 def _on_batches(step: Callable[..., Any]) -> Callable[..., Any]:
     """`step` for batches that are sent: one a call, and its metrics are a row."""
 
-    def one(state: steps.TrainState, batch: steps.Batch, key: Key[Array, '...']) -> Any:
+    def one(
+        state: steps.TrainState, data: None, batch: steps.Batch, n: Any, key: Key[Array, '']
+    ) -> Any:
         state, metrics = step(state, batch, key)
         return state, jax.tree.map(lambda value: value[None], metrics)
 

@@ -175,31 +175,23 @@ def make_train_steps(
     step: Callable[[TrainState, Batch, Key[Array, '']], tuple[TrainState, Metrics]],
     *,
     loop: bool,
-    seeds: bool = False,
-) -> Callable[..., tuple[TrainState, dict[str, Float[Array, 'k ...']]]]:
+) -> Callable[..., tuple[TrainState, dict[str, Float[Array, ' k']]]]:
     """`many(state, data, indices, n, key) -> (state, metrics)`: the first `n` of `k` steps.
 
     `data` is a whole split, and step i learns from its rows `indices[i]`, of shape [k, b]. Metrics
     have shape [k], and are 0 from step n on. One program serves every n; without `loop` it is a
-    program of one step, where k and n are 1. With `seeds` state and key have a leading axis, one
-    for each model, indices have shape [k, seeds, b] and metrics [k, seeds].
+    program of one step, where k and n are 1.
     """
 
     def on_rows(state: TrainState, data: Batch, indices: Int[Array, ' b'], key: Any) -> Any:
         return step(state, jax.tree.map(lambda array: array[indices], data), key)
 
-    single = jax.vmap(on_rows, in_axes=(0, None, 0, 0)) if seeds else on_rows
-
-    def one(
-        state: TrainState, data: Batch, indices: Int[Array, '1 ... b'], n: Any, key: Any
-    ) -> Any:
-        state, metrics = single(state, data, indices[0], key)
+    def one(state: TrainState, data: Batch, indices: Int[Array, '1 b'], n: Any, key: Any) -> Any:
+        state, metrics = on_rows(state, data, indices[0], key)
         return state, jax.tree.map(lambda value: value[None], metrics)
 
-    def many(
-        state: TrainState, data: Batch, indices: Int[Array, 'k ... b'], n: Any, key: Any
-    ) -> Any:
-        traced = jax.jit(single)  # once, for its shapes and for the loop
+    def many(state: TrainState, data: Batch, indices: Int[Array, 'k b'], n: Any, key: Any) -> Any:
+        traced = jax.jit(on_rows)  # once, for its shapes and for the loop
 
         def body(i: Int[Array, ''], carried: Any) -> Any:
             state, metrics = carried
@@ -207,9 +199,7 @@ def make_train_steps(
             return state, jax.tree.map(lambda row, value: row.at[i].set(value), metrics, new)
 
         _, shapes = jax.eval_shape(traced, state, data, indices[0], key)
-        blank = jax.tree.map(
-            lambda leaf: jnp.zeros((len(indices), *leaf.shape), leaf.dtype), shapes
-        )
+        blank = jax.tree.map(lambda leaf: jnp.zeros(len(indices), leaf.dtype), shapes)
         return lax.fori_loop(0, n, body, (state, blank))
 
     return many if loop else one

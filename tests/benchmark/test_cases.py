@@ -22,7 +22,7 @@ def test_peers_and_seeds_stand_beside_one_device_of_one_process() -> None:
         'ours, 2 devices',
         'ours, 2 processes',
         'ours, 2 devices, 2 processes',
-        'ours, 4 seeds in one program',
+        'ours, 4 seeds together',
         *cases.PEERS['torch'],
     ]
     assert [case.images_per_step for case in group] == [8, 16, 16, 32, 32, 8, 8, 8]

@@ -59,7 +59,9 @@ def test_where_a_compiler_does_not_count_a_cpus_counts_the_librarys_operations(
     monkeypatch.undo()
     # Of the pixels' convolution the gradient of the kernel, as the library has it.
     products = PRODUCTS['cnn'] - 28 * 7 * (3 * 6) * (4 * 4) + taps(28) ** 2 * 1 * 4
-    elementwise = workload.flops(work._on_cpu()) - 2 * products * BATCH
+    elementwise = (
+        workload.flops(work._on_cpu(work.state, work.batch, work.key)) - 2 * products * BATCH
+    )
     parameters = work.ready['parameters']
     assert 10 * parameters < elementwise < 20 * parameters + 20 * BATCH * 784 * 4
 
@@ -94,15 +96,14 @@ def test_seeds_differ_and_the_first_is_the_single_one(monkeypatch: pytest.Monkey
     one = jax.sharding.Mesh(mesh.devices[:1], mesh.axis_names, axis_types=mesh.axis_types)
     monkeypatch.setattr(runtime, 'mesh', lambda: one)
     several, single = Workload(case('mlp', seeds=3)), Workload(case('mlp'))
-    kernels = several.state.params['fc2']['kernel']
-    assert kernels.shape == (3, 32, 2)
+    kernels = [state.params['fc2']['kernel'] for state in several.state]
+    assert len(kernels) == 3
     assert len({float(kernel.sum()) for kernel in kernels}) == 3
     assert several.ready['parameters'] == single.ready['parameters']
     per_seed = several.ready['flops_per_step'] / 3
     assert per_seed == pytest.approx(single.ready['flops_per_step'], rel=0.01)
-    # One step was taken by each; the batches differ, and Adam's first step is their signs.
-    step = np.abs(kernels[0] - single.state.params['fc2']['kernel'])
-    assert step.max() <= 2.1e-3
+    # A step was taken by each.
+    np.testing.assert_array_equal(kernels[0], single.state.params['fc2']['kernel'])
 
 
 def test_other_devices_than_the_case_names_are_refused() -> None:

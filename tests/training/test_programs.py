@@ -11,7 +11,7 @@ import pytest
 from pneumo_jax import errors, models, runtime
 from pneumo_jax.data.dataset import Split
 from pneumo_jax.data.preprocess import Preprocess
-from pneumo_jax.training import programs
+from pneumo_jax.training import programs, seeds
 from pneumo_jax.training.checkpoint import digest
 from pneumo_jax.training.plan import Plan
 
@@ -27,7 +27,7 @@ RECIPE = programs.Recipe(
 )
 
 
-def make(channels: int = 1, seeds: Sequence[int] = (0,)) -> programs.Programs:
+def make(channels: int = 1, of: Sequence[int] = (0,)) -> programs.Programs:
     return programs.Programs(
         models.create('cnn_bn_dropout', num_classes=2, features=(4, 4), hidden=8),
         optax.adam(1e-2),
@@ -36,7 +36,7 @@ def make(channels: int = 1, seeds: Sequence[int] = (0,)) -> programs.Programs:
         train=TRAIN,
         val=VAL,
         mesh=runtime.mesh(),
-        seeds=seeds,
+        seeds=of,
         eval_batch_size=8,
         recipe=RECIPE,
     )
@@ -51,7 +51,7 @@ def train(made: programs.Programs, *stops: int) -> tuple[Any, dict[str, np.ndarr
         step += count
         told.append(jax.tree.map(lambda row, n=count: np.asarray(row)[:n], metrics))
     metrics = jax.tree.map(lambda *rows: np.concatenate(rows), *told)
-    return jax.device_get(state), metrics, made.val_logits(state.scored)
+    return jax.device_get(state), metrics, made.val_logits(seeds.scored(state))
 
 
 @pytest.fixture(scope='module')
@@ -67,7 +67,7 @@ def assert_same(found: Any, wanted: Any) -> None:
 def test_a_loop_on_the_device_is_the_steps_one_by_one(
     single: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, 'prefers_loops', lambda: True)
+    monkeypatch.setattr(runtime, 'prefers_one_program', lambda: True)
     monkeypatch.setattr(programs, 'LONGEST', 4)
     made = make()
     looped = train(made)
@@ -85,24 +85,26 @@ def test_images_that_do_not_fit_are_sent_batch_by_batch(
     single: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runtime, 'fits', lambda nbytes: nbytes < 50 * 16 * 16)
-    monkeypatch.setattr(runtime, 'prefers_loops', lambda: True)
+    monkeypatch.setattr(runtime, 'prefers_one_program', lambda: True)
     monkeypatch.setattr(runtime, 'replicate', lambda tree, mesh: pytest.fail('all are sent'))
     assert_same(train(make()), single)
 
 
 @pytest.mark.parametrize('how', ['steps', 'loops', 'sent'])
-def test_several_seeds_in_one_program_are_the_seeds_one_by_one(
+def test_several_seeds_are_the_seeds_one_by_one(
     single: Any, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, 'prefers_loops', lambda: how == 'loops')
+    monkeypatch.setattr(runtime, 'prefers_one_program', lambda: how == 'loops')
     if how == 'sent':
         monkeypatch.setattr(runtime, 'fits', lambda nbytes: False)
-    together = train(make(seeds=(4, 0)))
+    together = train(make(of=(4, 0)))
     state, metrics, logits = together
     assert logits.shape == (2, len(VAL), 2)
     assert metrics['loss'].shape == (TOTAL, 2)
-    second = jax.tree.map(lambda leaf: leaf[1], state), metrics['loss'][:, 1], logits[1]
+    second = state[1], metrics['loss'][:, 1], logits[1]
     assert_same(second, (single[0], single[1]['loss'], single[2]))
+    if how == 'steps':  # the same program
+        assert fingerprint(state[1]) == fingerprint(single[0])
     assert np.abs(logits[0] - logits[1]).max() > 1e-3
 
 
