@@ -74,6 +74,11 @@ def _check_pairs(config: ConfigDict) -> None:
     """Refuse what is allowed alone, but not together."""
     if config.optim.ema and config.optim.swa:
         raise errors.UserError('config.optim.ema and config.optim.swa both average; set one to 0.')
+    if config.standardise and config.pretrained.source:
+        raise errors.UserError(
+            'config.standardise is for models from random weights: those of '
+            f'config.pretrained.source={config.pretrained.source} expect a scale of their own.'
+        )
     if config.seeds > 1 and config.weights == 'best':
         raise errors.UserError(
             "config.weights='best' chooses one checkpoint, which holds all seeds: "

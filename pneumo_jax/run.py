@@ -56,12 +56,11 @@ def _told(folder: pathlib.Path, say: Callable[[str], None]) -> bool:
 
 
 def _preprocess(config: ConfigDict, dataset: Dataset) -> Preprocess:
-    """From bytes to -1..1, or to what the weights that `config` names expect."""
-    usual = Preprocess(*dataset.image_shape)
+    """From bytes to -1..1, or what `config` asks for, or the weights that it names expect."""
+    usual = Preprocess(*dataset.image_shape, standardise=config.standardise)
     if not config.pretrained.source:
         return usual
-    mean, std = initial.scale(config)
-    return dataclasses.replace(usual, mean=mean, std=std)
+    return dataclasses.replace(usual, **initial.scale(config))
 
 
 def _train_and_score(

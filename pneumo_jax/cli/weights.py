@@ -81,6 +81,8 @@ def _exported(run: pathlib.Path, path: pathlib.Path) -> str:
             f'{run / "seed-0"}.'
         )
     (member,) = found.members
+    if member.preprocess.standardise:
+        raise errors.UserError(f'{run} standardises every image, which timm has no field for.')
     twin = export.save(
         path,
         model_name=found.records[0]['config']['model']['name'],

@@ -8,6 +8,7 @@ import numpy as np
 from pneumo_jax import errors
 
 Scale = float | tuple[float, ...]  # of all channels, or of each
+LEAST_STD = 1 / 32  # of an image between 0 and 1: a blank one is not divided by zero
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +17,9 @@ class Preprocess:
 
     It travels with every checkpoint, so that a model is never fed another size, another number of
     channels or another scale than it was trained on. With a mean and std for each of three channels
-    a gray image becomes three channels, each on its own scale.
+    a gray image becomes three channels, each on its own scale. Where images are to `standardise`,
+    each has a mean of 0 and a standard deviation of 1 of its own instead, over all its pixels and
+    channels, so that brightness and contrast count no more.
     """
 
     height: int
@@ -24,6 +27,7 @@ class Preprocess:
     channels: int
     mean: Scale = 0.5
     std: Scale = 0.5
+    standardise: bool = False
 
     def __post_init__(self) -> None:
         for name in ('mean', 'std'):  # JSON has no tuples, and steps are compiled per preprocess
@@ -63,6 +67,10 @@ class Preprocess:
 
     def normalise(self, images: Any) -> Any:
         """What a model is fed, from images between 0 and 1."""
+        if self.standardise:
+            pixels: dict[str, Any] = {'axis': (1, 2, 3), 'keepdims': True}
+            std = images.std(**pixels).clip(min=LEAST_STD)
+            return (images - images.mean(**pixels)) / std
         return (images - _per_channel(self.mean)) / _per_channel(self.std)
 
 

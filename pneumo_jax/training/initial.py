@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from pneumo_jax import config as configs
 from pneumo_jax import errors, weights
-from pneumo_jax.data.preprocess import Preprocess, Scale
+from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.models import heads, pretrained
 from pneumo_jax.models.pretrained import fit, hub
 from pneumo_jax.models.pretrained import report as reports
@@ -24,8 +24,8 @@ RUNS = 'runs/'  # where run folders are by default; no owner on the hub is calle
 FREE = ('dtype', 'dropout', 'drop_path', 'patch')
 
 
-def scale(config: ConfigDict) -> tuple[Scale, Scale]:
-    """(mean, std) of the images that the weights `config.pretrained` names were trained on.
+def scale(config: ConfigDict) -> dict[str, Any]:
+    """The fields of a `Preprocess` for images as the weights `config.pretrained` names had them.
 
     Raises:
         UserError: there are no such weights, or nothing tells their scale.
@@ -33,8 +33,9 @@ def scale(config: ConfigDict) -> tuple[Scale, Scale]:
     given = config.pretrained
     if path := _own(given.source):
         known = weights.load(path)[1]['preprocess']
-        return known['mean'], known['std']
-    return pretrained.expects(**given, model_name=config.model.name).scale
+        return {name: known[name] for name in ('mean', 'std', 'standardise') if name in known}
+    mean, std = pretrained.expects(**given, model_name=config.model.name).scale
+    return {'mean': mean, 'std': std}
 
 
 def given(
