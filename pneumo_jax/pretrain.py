@@ -51,7 +51,7 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
 def _pretrain(
     config: ConfigDict, folder: pathlib.Path, dataset: Dataset, say: Callable[[str], None]
 ) -> None:
-    preprocess = Preprocess(*dataset.image_shape)
+    preprocess = Preprocess(*dataset.image_shape, standardise=config.standardise)
     own = {name: value for name, value in config.model.items() if name not in ('name', 'dtype')}
     dtype = models.DTYPES[config.model.dtype]
     model = masked.MAE(num_classes=0, dtype=dtype, **own, **config.mae)

@@ -16,9 +16,10 @@ from jax.sharding import Mesh
 
 from pneumo_jax import runtime
 
-# glibc lets a thread keep no larger piece of memory. Calls in 2 threads for one after another, on 2
-# cores, by the MB of the program: `mlp` 1 1.41, `cnn` 28 px 16 1.12, 224 px 297 0.75.
-LARGEST_IN_THREADS = 2**26
+# Bytes of memory that a program works in. Calls in 2 threads for one after another, on 2 cores, by
+# their MB: `mlp` 1 1.41, `cnn` 28 px 16 1.12, `cnn_bn_dropout` 28 px 48 .93, ResNet-18 28 px 100
+# .95 to 1.04, `cnn` 224 px 297 .75. What is above 64 MB, glibc does not keep for a thread.
+LARGEST_IN_THREADS = 2**25
 Step = Callable[..., tuple[Any, Any]]  # its arguments -> (state, metrics)
 
 

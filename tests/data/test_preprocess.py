@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -38,8 +39,26 @@ def test_one_scale_for_all_leaves_the_channels_as_they_are() -> None:
     assert Preprocess(4, 4, 3).fed_shape == (4, 4, 3)
 
 
+@pytest.mark.parametrize('channels', [1, 3])
+def test_standardised_images_have_a_scale_of_their_own(channels: int) -> None:
+    images = np.random.default_rng(0).integers(0, 200, (3, 8, 8, channels), np.uint8)
+    standard = Preprocess(8, 8, channels, standardise=True)
+    fed = standard(images)
+    np.testing.assert_allclose(fed.mean((1, 2, 3)), 0, atol=1e-6)
+    np.testing.assert_allclose(fed.std((1, 2, 3)), 1, atol=1e-5)
+    darker = standard.normalise(0.5 * standard.unit(images) + 0.1)
+    np.testing.assert_allclose(darker, fed, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(standard)(images), fed, atol=1e-5)
+
+
+def test_a_blank_image_is_standardised_to_zeros() -> None:
+    blank = np.full((1, 4, 4, 1), 7, np.uint8)
+    np.testing.assert_allclose(Preprocess(4, 4, 1, standardise=True)(blank), 0, atol=1e-6)
+
+
 def test_it_comes_back_from_json_equal_and_hashable() -> None:
-    for preprocess in (Preprocess(4, 4, 1), Preprocess(4, 4, 1, **IMAGENET)):
+    standard = Preprocess(4, 4, 1, standardise=True)
+    for preprocess in (Preprocess(4, 4, 1), Preprocess(4, 4, 1, **IMAGENET), standard):
         text = json.dumps(dataclasses.asdict(preprocess))
         again = Preprocess(**json.loads(text))
         assert again == preprocess and hash(again) == hash(preprocess)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from pneumo_jax import config, errors, pretrain, run, weights
+from pneumo_jax import cli, config, errors, pretrain, run, trained, weights
 from pneumo_jax.models.pretrained import hub
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -35,6 +35,21 @@ def test_an_own_run_is_gone_on_from(runs: pathlib.Path, tmp_path: pathlib.Path) 
     assert first.keys() == then.keys()
     for name in first:
         np.testing.assert_allclose(then[name], first[name], atol=1e-7, err_msg=name)
+
+
+def test_who_goes_on_from_standardised_images_has_them_too(
+    runs: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    page = f'{ROOT}/configs/resnet18.py:smoke'
+    first = config.load(page, {'standardise': 'True', 'model.blocks': '1', 'model.width': '8'})
+    run.run(first, tmp_path / 'first')
+    named = {'pretrained.source': str(tmp_path / 'first'), **STILL}
+    run.run(
+        config.load(page, {**named, 'model.blocks': '1', 'model.width': '8'}), tmp_path / 'then'
+    )
+    assert trained.load(tmp_path / 'then').preprocess.standardise
+    with pytest.raises(errors.UserError, match='which timm has no field for'):
+        cli.main(['weights', str(tmp_path / 'then'), '--timm', str(tmp_path / 'x.safetensors')])
 
 
 @pytest.mark.parametrize('patch', ['7', '4'])

@@ -57,7 +57,7 @@ class Program:
 
 
 @pytest.mark.parametrize(
-    ('megabytes', 'devices', 'at_once'), [(1, 1, True), (65, 1, False), (1, 4, False)]
+    ('megabytes', 'devices', 'at_once'), [(1, 1, True), (33, 1, False), (1, 4, False)]
 )
 def test_small_programs_of_one_device_run_at_once(
     megabytes: int, devices: int, at_once: bool, monkeypatch: pytest.MonkeyPatch
