@@ -36,6 +36,8 @@ def get_config(form: str = '224') -> ConfigDict:
     config.update({'batch_size': 128, 'epochs': 60})
     if form == '28':
         config.model.widths = (96, 192, 384)  # experiments/resplit
+        config.standardise = True  # experiments/standardise
+        config.augment.blur = 0.06
     else:
         config.augment.crop = 0.08
         config.model.widths = (64, 128, 256, 512)  # experiments/resplit_64

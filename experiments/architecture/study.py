@@ -9,6 +9,12 @@ multiply-adds, by its widths, and 10 epochs.
 from pneumo_jax.sweep import Row, Study
 
 PAGE = 'configs/best.py:28'
+FIELDS: dict[str, object] = {
+    'epochs': 10,
+    'score_corrupted': True,
+    'standardise': False,
+    'augment.blur': 0.03,
+}
 HALF: dict[str, object] = {'model.widths': (32, 64, 128), 'model.stem': 16}
 
 
@@ -40,9 +46,6 @@ def get_study() -> Study:
     return Study(
         question='Does another architecture do better at equal compute?',
         seeds=(0, 1, 2),
-        rows={
-            name: Row(PAGE, {'epochs': 10, 'score_corrupted': True, **fields})
-            for name, fields in rows.items()
-        },
+        rows={name: Row(PAGE, {**FIELDS, **fields}) for name, fields in rows.items()},
         baseline='resnet8',
     )

@@ -10,8 +10,9 @@ of 224 px need a GPU and the ImageNet weights of `configs/vit_pretrained.py`.
 
 from pneumo_jax.sweep import Row, Study
 
-# The page's net before experiments/resplit and resplit_64.
+# The page's net before experiments/resplit and resplit_64, and its images before standardise.
 SMALLER = {'model.widths': (64, 128, 256)}
+BEFORE = {'standardise': False, 'augment.blur': 0.03, 'score_corrupted': True}
 
 
 def rebuilt(size: int) -> dict[str, object]:
@@ -25,9 +26,10 @@ def get_study() -> Study:
         seeds=(0, 1, 2, 3, 4),
         rows={
             '28 px': Row('configs/best.py:28', {'score_corrupted': True}),
+            '28 px, not standardised': Row('configs/best.py:28', BEFORE),
             **{
                 f'28 px, 1.2 M weights, {epochs} epochs': Row(
-                    'configs/best.py:28', {**SMALLER, 'epochs': epochs, 'score_corrupted': True}
+                    'configs/best.py:28', {**SMALLER, **BEFORE, 'epochs': epochs}
                 )
                 for epochs in (100, 60)
             },

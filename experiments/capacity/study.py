@@ -14,6 +14,8 @@ FIELDS: dict[str, object] = {
     'epochs': 30,
     'data.val': 'patients',
     'score_corrupted': True,
+    'standardise': False,
+    'augment.blur': 0.03,
     'model.blocks': 1,
     'model.kernel': 3,
     'model.widths': (64, 128, 256),

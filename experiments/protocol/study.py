@@ -17,6 +17,8 @@ SHORT: dict[str, object] = {
     'model.widths': (32, 64, 128),
     'model.stem': 16,
     'score_corrupted': True,
+    'standardise': False,
+    'augment.blur': 0.03,
 }
 VALS = ('official', 'patients')
 PLAIN = {

@@ -14,6 +14,8 @@ SHORT: dict[str, object] = {
     'model.widths': (32, 64, 128),
     'model.stem': 16,
     'score_corrupted': True,
+    'standardise': False,
+    'augment.blur': 0.03,
 }
 OFF: dict[str, object] = {
     'augment.crop': 0.0,

@@ -18,6 +18,8 @@ FIELDS: dict[str, object] = {
     'epochs': 30,
     'data.val': 'patients',
     'score_corrupted': True,
+    'standardise': False,
+    'augment.blur': 0.03,
     'model.kernel': 3,
 }
 NETS: dict[str, dict[str, object]] = {
