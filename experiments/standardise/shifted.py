@@ -72,10 +72,10 @@ def _folder(name: str) -> pathlib.Path:
 
 
 def _corrupted(images: Images, name: str) -> Iterator[Images]:
-    """The images at every severity; an image's noise depends on its place and on nothing else."""
-    keys = jax.random.split(jax.random.key(0, impl='threefry2x32'), len(images))
+    """The images at every severity; what is drawn for one depends on that and its place alone."""
     for severity in corruptions.SEVERITIES:
-        levels = jnp.full(len(images), severity)
+        key = jax.random.key(severity, impl='threefry2x32')
+        keys, levels = jax.random.split(key, len(images)), jnp.full(len(images), severity)
         changed = _program(name)(keys, images / np.float32(255), levels)
         yield np.rint(255 * np.asarray(changed)).astype(np.uint8)
 

@@ -42,7 +42,8 @@ def test_the_recipe_grows_part_by_part_into_the_page(monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(ROOT)
     recipe = studies.read(ROOT / 'experiments' / 'recipe')
     common = {'epochs', 'model.widths', 'model.stem', 'score_corrupted'}
-    assert set(recipe.rows[recipe.baseline].overrides) == common
+    before = {'standardise', 'augment.blur'}  # the page has changed since
+    assert set(recipe.rows[recipe.baseline].overrides) == common | before
 
 
 def test_what_studies_share_is_trained_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +72,16 @@ def test_em_finds_the_prior_where_only_the_prior_has_moved() -> None:
     ratio = np.exp(2 * rng.normal(np.where(labels, 1, -1), 1))
     p = ratio * old / (ratio * old + 1 - old)
     assert afterwards.estimated_prior(p, old) == pytest.approx(new, abs=0.02)
+
+
+def test_shifted_val_has_every_severity_and_is_the_same_each_time() -> None:
+    shifted = script('standardise/shifted.py')
+    images = np.random.default_rng(0).integers(60, 200, (3, 28, 28, 1), np.uint8)
+    first, again = ([*shifted._corrupted(images, 'gaussian_noise')] for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    away = [np.abs(one.astype(float) - images).mean() for one in first]
+    assert len(away) == 5 and away == sorted(away) and away[0] > 0
+    assert all(one.dtype == np.uint8 and one.shape == images.shape for one in first)
 
 
 def test_the_threshold_that_separates_is_found() -> None:
