@@ -73,5 +73,5 @@ def show_augmented(config: Any, loaded: Any, out: pathlib.Path) -> None:
     many = np.repeat(images, VARIANTS, 0).astype(np.float32) / 255
     variants = runtime.jit(change)(runtime.key(config.seed, 'contact sheet'), many)
     shaped = np.asarray(jax.device_get(variants)).reshape(len(images), VARIANTS, *images.shape[1:])
-    contact_sheet.draw(images, shaped, f'{loaded.title}, as {config.model.name} sees it', out)
+    contact_sheet.draw(images, shaped, f'{loaded.title}, augmented', out)
     print(f'Training images and what augmentation makes of them: {out}')
