@@ -37,16 +37,10 @@ def test_an_own_run_is_gone_on_from(runs: pathlib.Path, tmp_path: pathlib.Path) 
         np.testing.assert_allclose(then[name], first[name], atol=1e-7, err_msg=name)
 
 
-def test_who_goes_on_from_standardised_images_has_them_too(
-    runs: pathlib.Path, tmp_path: pathlib.Path
-) -> None:
-    page = f'{ROOT}/configs/resnet18.py:smoke'
-    first = config.load(page, {'standardise': 'True', 'model.blocks': '1', 'model.width': '8'})
-    run.run(first, tmp_path / 'first')
+def test_who_goes_on_from_standardised_images_has_them_too(tmp_path: pathlib.Path) -> None:
+    run.run(config.load(BN, {'standardise': 'True', 'steps': '1'}), tmp_path / 'first')
     named = {'pretrained.source': str(tmp_path / 'first'), **STILL}
-    run.run(
-        config.load(page, {**named, 'model.blocks': '1', 'model.width': '8'}), tmp_path / 'then'
-    )
+    run.run(config.load(BN, named), tmp_path / 'then')
     assert trained.load(tmp_path / 'then').preprocess.standardise
     with pytest.raises(errors.UserError, match='which timm has no field for'):
         cli.main(['weights', str(tmp_path / 'then'), '--timm', str(tmp_path / 'x.safetensors')])
