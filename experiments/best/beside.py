@@ -28,6 +28,7 @@ AGAIN = 'seed_study'  # whose ensembles are nobody's result
 OURS = {
     'best': {
         '28 px': (BEST, '28'),
+        '28 px, not standardised': ('the same, images not standardised, less blur', '28'),
         '64 px, rebuilt': (BEST, '64, rebuilt'),
         '224 px, rebuilt': (TUNED, '224, rebuilt'),
     },
