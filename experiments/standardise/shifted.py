@@ -35,10 +35,15 @@ Images = UInt8[np.ndarray, 'n h w c']
 def main() -> None:
     """Write `results/shifted.md` and put it into this folder's README."""
     runtime.start()
-    runs = study.runs(study.read(HERE))
-    found = {run.row: by_corruption(_folder(run.name)) for run in tqdm(runs, unit='net')}
-    splits = {row.rpartition(', ')[2]: '' for row in found}
-    recipes = {row.rpartition(', ')[0]: '' for row in found}
+    runs = {run.row: _folder(run.name) for run in study.runs(study.read(HERE))}
+    recipes, _, splits = (
+        dict.fromkeys(part) for part in zip(*(row.rpartition(', ') for row in runs), strict=True)
+    )
+    splits = [split for split in splits if all(runs[f'{one}, {split}'] for one in recipes)]
+    if not splits:
+        raise errors.UserError(f'no split is complete: run the sweeps of {" and ".join(STUDIES)}.')
+    folders = {row: runs[row] for row in runs if row.rpartition(', ')[2] in splits}
+    found = {row: by_corruption(folder) for row, folder in tqdm(folders.items(), unit='net')}
     scores = np.array([[found[f'{one}, {split}'] for one in recipes] for split in splits])
     rows = {
         **dict(zip(splits, scores.mean(2), strict=True)),
@@ -63,12 +68,10 @@ def by_corruption(folder: pathlib.Path) -> list[float]:
     ]
 
 
-def _folder(name: str) -> pathlib.Path:
-    places = [RUNS / of / name for of in STUDIES]
-    for place in places:
-        if (place / 'results.json').exists():
-            return place
-    raise errors.UserError(f'{name} is not trained: run the sweeps of {" and ".join(STUDIES)}.')
+def _folder(name: str) -> pathlib.Path | None:
+    """Where a run is finished, if it is."""
+    places = (RUNS / of / name for of in STUDIES)
+    return next((place for place in places if (place / 'results.json').exists()), None)
 
 
 def _corrupted(images: Images, name: str) -> Iterator[Images]:
