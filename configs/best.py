@@ -6,7 +6,7 @@
     python -m pneumo_jax.main --config configs/best.py:28 --config.seeds=5
 
 A small ResNet from random weights. 28 px: 60 epochs in half an hour on one core, test AUROC
-.9904 +- .0003, ACC .951 +- .002. 64 px, rebuilt: 26 minutes on one of two, .9927 +- .0011 and
+.9900 +- .0008, ACC .950 +- .005. 64 px, rebuilt: 26 minutes on one of two, .9927 +- .0011 and
 .961 +- .003.
 
 224 px, for a GPU: ViT-Ti/16 from ImageNet weights, as `vit_pretrained.py` has it, for 60 epochs in
