@@ -4,8 +4,8 @@
     python -m pneumo_jax sweep experiments/standardise
     python experiments/standardise/shifted.py
 
-Only val images are scored. It reads the weights that the sweeps leave in runs/, and takes some 2
-minutes of 2 cores.
+Only val images are scored. It reads the weights that the sweeps leave in runs/, and takes a
+minute of 2 cores a net.
 """
 
 import functools
