@@ -87,7 +87,7 @@ def errors_of(
 
     severities = corruptions.SEVERITIES
     found: dict[str, list[Any]] = {name: [] for name in corruptions.CORRUPTIONS}
-    changes = {name: runtime.jit(functools.partial(_changed, name)) for name in found}
+    changes = {name: runtime.jit(functools.partial(changed, name)) for name in found}
     kinds = [(name, severity) for name in found for severity in severities]
     for name, severity in tqdm(kinds, desc='corruptions', disable=None, leave=False):
         change = changes[name]
@@ -95,7 +95,7 @@ def errors_of(
     return wrong(batches), {name: np.stack(rows) for name, rows in found.items()}
 
 
-def _changed(
+def changed(
     name: str, severity: Int[Array, ''], images: UInt8[Array, 'b h w c'], number: Int[Array, '']
 ) -> UInt8[Array, 'b h w c']:
     """One batch under one corruption; an image's noise depends on its place in the split alone."""

@@ -78,8 +78,8 @@ def test_a_model_that_goes_by_brightness_fails_in_the_dark(few: None) -> None:
 
 def test_noise_is_the_images_own(few: None) -> None:
     images = split().images
-    one = np.asarray(robustness._changed('gaussian_noise', 3, images[8:16], 1))
-    whole = np.asarray(robustness._changed('gaussian_noise', 3, images[:16], 0))
+    one = np.asarray(robustness.changed('gaussian_noise', 3, images[8:16], 1))
+    whole = np.asarray(robustness.changed('gaussian_noise', 3, images[:16], 0))
     np.testing.assert_array_equal(one, whole[8:])
     assert (whole[8] != whole[9]).any()
 

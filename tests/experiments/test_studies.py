@@ -77,7 +77,7 @@ def test_em_finds_the_prior_where_only_the_prior_has_moved() -> None:
 def test_shifted_val_has_every_severity_and_is_the_same_each_time() -> None:
     shifted = script('standardise/shifted.py')
     images = np.random.default_rng(0).integers(60, 200, (3, 28, 28, 1), np.uint8)
-    first, again = ([*shifted._corrupted(images, 'gaussian_noise')] for _ in range(2))
+    first, again = ([*shifted.corrupted(images, 'gaussian_noise')] for _ in range(2))
     np.testing.assert_array_equal(first, again)
     away = [np.abs(one.astype(float) - images).mean() for one in first]
     assert len(away) == 5 and away == sorted(away) and away[0] > 0
