@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax import lax
 from jaxtyping import Array, Float, Int
 
 from pneumo_jax.models import heads
@@ -32,6 +33,8 @@ DIRECTIONS = {
     'lamb': partial(optax.scale_by_adam, eps=1e-6),  # You et al. 2020 (arXiv:1904.00962)
     'lion': optax.scale_by_lion,  # Chen et al. 2023 (arXiv:2302.06675)
 }
+
+SMALL = 2**14  # leaves with fewer numbers take longer to ask for than to read
 
 # By the first part of a leaf's path, from the stem to the head; a number counts within its row.
 LAYERS = (
@@ -77,11 +80,15 @@ def create(
 def global_norm(grads: Any) -> Float[Array, '']:
     """The Euclidean norm over all leaves.
 
-    As products of vectors: optax's squares are written to memory first (13 million weights on 2
-    cores: 10 ms, against 2).
+    As products of vectors, the small leaves in one: for every sum XLA compiles a program of its
+    own. Without the barrier it writes the squares of all gradients to memory first (6.4 million
+    weights on 2 cores: 3.2 ms, against 1.4).
     """
     leaves = [leaf.astype(jnp.float32).ravel() for leaf in jax.tree.leaves(grads)]
-    return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in leaves))
+    vectors = [leaf for leaf in leaves if leaf.size >= SMALL]
+    if small := [leaf for leaf in leaves if leaf.size < SMALL]:
+        vectors.append(jnp.concatenate(small))
+    return jnp.sqrt(sum(jnp.vdot(one, lax.optimization_barrier(one)) for one in vectors))
 
 
 def clip(limit: float) -> optax.GradientTransformation:
