@@ -26,9 +26,9 @@ def main(argv: Sequence[str]) -> None:
         '--workdir', type=pathlib.Path, help='the run folder (default: runs/NAME-FORM)'
     )
     arguments, rest = parser.parse_known_args(argv)
+    doors.keep_memory()
     config = parser.load_config(arguments, rest)
     folder = arguments.workdir or doors.default_workdir(arguments.config)
-    doors.keep_memory()
     # A third of the time that imports and tracing take goes into looking for garbage.
     gc.set_threshold(50_000)
     # On some Intel processors XLA logs an error for every program that it loads from the cache,

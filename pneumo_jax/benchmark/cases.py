@@ -6,8 +6,6 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from pneumo_jax import config as configs
-
 OURS = 'ours'
 NOTEBOOK = 'torch notebook'
 PEERS = {
@@ -73,6 +71,8 @@ Group = list[Case]
 
 def model(page: str, size: int, dtype: str, batch: int) -> dict[str, Any]:
     """config.model of configs/PAGE.py:SIZE, as JSON has it; what cannot be is a `UserError`."""
+    from pneumo_jax import config as configs  # .2 s, which every verb would wait for
+
     overrides = {'model.dtype': dtype, 'batch_size': str(batch)}
     return configs.to_json(configs.load(f'configs/{page}.py:{size}', overrides))['model']
 

@@ -4,8 +4,6 @@ import argparse
 import pathlib
 from typing import Any
 
-import numpy as np
-
 from pneumo_jax import doors, errors
 
 EXAMPLES = """
@@ -58,6 +56,7 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
 def show_augmented(config: Any, loaded: Any, out: pathlib.Path) -> None:
     """Draw the first images of every class beside variants of them, as training makes them."""
     import jax
+    import numpy as np
 
     from pneumo_jax import augment, runtime
     from pneumo_jax.data import splits

@@ -37,9 +37,9 @@ def add(verbs: Any) -> None:
 
 def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Pretrain."""
+    doors.keep_memory()
     config = arguments.parser.load_config(arguments, rest)
     folder = arguments.workdir or doors.default_workdir(arguments.config)
-    doors.keep_memory()
 
     from pneumo_jax import pretrain, runtime
 
