@@ -16,8 +16,7 @@ import tempfile
 import time
 from typing import Any
 
-from pneumo_jax import doors, files, main, runtime
-from pneumo_jax.sweep import table
+from pneumo_jax import doors, files, main  # light, as a child begins with them
 
 HERE = pathlib.Path(__file__).parent
 PAGES = (
@@ -30,6 +29,9 @@ HEADS = ('page', 'batch', 'first start, s', *(f'start {i + 2}, s' for i in range
 
 def measure_all() -> None:
     """Measure every page, and write what was found."""
+    from pneumo_jax import runtime
+    from pneumo_jax.sweep import table
+
     pages = []
     for page in PAGES:
         with tempfile.TemporaryDirectory() as cache:
