@@ -55,6 +55,18 @@ def test_round_trip_to_the_bit(tmp_path: pathlib.Path) -> None:
     assert {name: meta[name] for name in META} == META
 
 
+def test_what_is_saved_is_what_was_there_when_a_step_takes_the_state(
+    tmp_path: pathlib.Path,
+) -> None:
+    step = jax.jit(lambda held: jax.tree.map(lambda leaf: leaf * 0, held), donate_argnums=0)
+    held = jax.device_put(state(1), everywhere())
+    with Checkpoints(tmp_path, 'auroc', print) as checkpoints:
+        checkpoints.save(1, held, META, None)
+        jax.block_until_ready(step(held))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(held))
+    assert digest(latest(tmp_path)[0]) == digest(state(1))
+
+
 def test_the_latest_two_and_the_best_are_kept(tmp_path: pathlib.Path) -> None:
     fill(tmp_path, [0.1, 0.9, 0.2, 0.3, None, 0.4])
     assert kept(tmp_path) == [2, 5, 6]

@@ -1,4 +1,5 @@
 import functools
+import re
 from typing import Any
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from pneumo_jax import models
+from pneumo_jax import models, runtime
 from pneumo_jax.training import optim
 
 PLAIN: dict[str, Any] = {
@@ -81,6 +82,31 @@ def test_norm_and_clipping_are_optaxs(limit: float) -> None:
     jax.tree.map(
         lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-6), clipped, wanted
     )
+
+
+def test_the_norm_is_over_large_and_small_leaves() -> None:
+    drawn = np.random.default_rng(0).normal(size=3 * optim.SMALL)
+    grads = {
+        'large': drawn[: 2 * optim.SMALL].reshape(2, -1),
+        'one': drawn[2 * optim.SMALL],
+        'rest': drawn[2 * optim.SMALL + 1 :],
+    }
+    found = optim.global_norm(jax.tree.map(jnp.asarray, grads))
+    np.testing.assert_allclose(found, np.linalg.norm(drawn), rtol=1e-5)
+
+
+@pytest.mark.skipif(jax.default_backend() != 'cpu', reason='what XLA makes of it on a CPU')
+def test_the_norm_writes_no_squares_down() -> None:
+    """Nothing of the leaf's size beside Adam's two moments and the change."""
+    grads = {'leaf': jnp.ones(2 * optim.SMALL)}
+    adam = optax.scale_by_adam()
+
+    def both(grads: Any, state: Any) -> Any:
+        return optim.global_norm(grads), adam.update(grads, state)
+
+    program = runtime.jit(both).lower(grads, adam.init(grads)).compile().as_text()
+    entry = program[program.index('ENTRY') :]
+    assert len(re.findall(rf'= f32\[{2 * optim.SMALL}\]\S* fusion', entry)) == 3
 
 
 def test_clipping_leaves_no_gradient_alone() -> None:
