@@ -148,7 +148,16 @@ def measure(case: str, python: str) -> None:
     if subprocess.run([*command, *peers, '--out', str(out)], cwd=ROOT).returncode:
         raise errors.UserError(f'{case}: the benchmark has failed, as it says above.')
     RESULTS.mkdir(exist_ok=True)
-    shutil.copyfile(ROOT / out / 'benchmark.json', result(case))
+    files.write_text(result(case), published((ROOT / out / 'benchmark.json').read_text(), python))
+
+
+def published(found: str, python: str) -> str:
+    """Results without the folders of the machine that they are from."""
+    flag = '--peers-python '
+    here = {f'{flag}{python}': f'{flag}torch-env/bin/python', str(REAL): REAL.name}
+    for path, name in here.items():
+        found = found.replace(path, name)
+    return found
 
 
 def grid(case: str) -> str:

@@ -163,3 +163,12 @@ def test_a_choice_needs_runs_with_splits(
 ) -> None:
     assert told('resplit/choice', str(tmp_path), monkeypatch=monkeypatch) == 2
     assert "no run of a row called 'RECIPE, split K'" in capsys.readouterr().err
+
+
+def test_published_speeds_name_no_folder_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('PNEUMO_JAX_DATA', '/home/me/data')
+    published = script('speed/study.py').published
+    given = 'python -m x --peers-python /home/me/torch/bin/python --data {}pneumoniamnist.npz'
+    told = 'python -m x --peers-python torch-env/bin/python --data pneumoniamnist.npz'
+    assert published(given.format('/home/me/data/'), '/home/me/torch/bin/python') == told
+    assert published(told, 'python') == told
