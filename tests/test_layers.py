@@ -140,8 +140,5 @@ def imported_by(name: str) -> set[str]:
 
     code = f'import sys, pneumo_jax.{name}; print(*sys.modules)'
     command = [sys.executable, '-c', code]
-    return {
-        *subprocess.run(
-            command, cwd=ROOT, check=True, capture_output=True, text=True
-        ).stdout.split()
-    }
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return set(said.stdout.split())

@@ -66,7 +66,7 @@ class Checkpoints:
         self, step: int, state: Any, meta: Meta, metrics: dict[str, float] | None = None
     ) -> None:
         """Save in the background; without val `metrics` it can be the latest, never the best."""
-        held = jax.tree.map(lambda leaf: np.array(leaf.addressable_data(0)), state)
+        held = jax.tree.map(np.array, on_host(state))
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(held),
             meta=ocp.args.JsonSave({**meta, 'sha256': digest(held)}),
@@ -120,8 +120,7 @@ class Checkpoints:
             state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
         )
         restored = self._manager.restore(step, args=args)
-        held = jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0)), restored.state)
-        if digest(held) != restored.meta['sha256']:
+        if digest(on_host(restored.state)) != restored.meta['sha256']:
             raise ValueError('its weights are not those that were saved')
         return restored.state, restored.meta, step
 
@@ -145,6 +144,11 @@ class Checkpoints:
         """Wait until all that was saved is on the disk."""
         self._manager.wait_until_finished()
         self._manager.close()
+
+
+def on_host(state: Any) -> Any:
+    """What the first device holds as arrays of the host, not copied where it is there already."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0)), state)
 
 
 def digest(held: Any) -> str:

@@ -34,7 +34,7 @@ DIRECTIONS = {
     'lion': optax.scale_by_lion,  # Chen et al. 2023 (arXiv:2302.06675)
 }
 
-SMALL = 2**14  # leaves with fewer numbers take longer to ask for than to read
+SMALL = 2**14  # numbers in a leaf: those with fewer are summed together
 
 # By the first part of a leaf's path, from the stem to the head; a number counts within its row.
 LAYERS = (
