@@ -25,7 +25,9 @@ def get_study():
     study = study['get_study']()
     rows = {{
         name: dataclasses.replace(
-            row, page=row.page.replace(':224', ':smoke'), overrides={{**row.overrides, 'epochs': 1}}
+            row,
+            page=row.page.replace(':224', ':smoke'),
+            overrides={{**row.overrides, 'data.path': '', 'epochs': 1}},
         )
         for name, row in study.rows.items()
     }}
