@@ -1,11 +1,20 @@
 """Writing files so that a kill at any moment leaves the old one or the new one, never a half."""
 
 import contextlib
+import csv
 import json
 import os
 import pathlib
+import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any
+
+# What reading a csv, JSON or npz file raises that is damaged, or holds other things than it should.
+DAMAGES = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError),
+    *(csv.Error, zipfile.BadZipFile, zlib.error),
+)
 
 
 @contextlib.contextmanager

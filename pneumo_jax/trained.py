@@ -11,7 +11,7 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from pneumo_jax import errors, models, runtime, weights
+from pneumo_jax import errors, files, models, runtime, weights
 from pneumo_jax.augment import views
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.evaluation import metrics, scoring
@@ -157,7 +157,7 @@ def predictions(
             with np.load(path, allow_pickle=False) as file:
                 logits.append(file['logits'].astype(np.float64))
                 own = file['labels']
-        except (OSError, ValueError, KeyError) as error:
+        except files.DAMAGES as error:
             raise errors.UserError(f'{path} cannot be read: {error}') from error
         if labels is not None and not np.array_equal(labels, own):
             raise errors.UserError(

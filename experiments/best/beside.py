@@ -2,7 +2,8 @@
 
     python experiments/best/beside.py
 
-Ours are read from `results/`; the others are quoted.
+Ours are read from `results/`, with the labels of the images that they were scored on, which have to
+be in `data/` (see `study.py`); the others are quoted.
 """
 
 import pathlib

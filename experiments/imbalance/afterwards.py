@@ -14,7 +14,7 @@ import sys
 import numpy as np
 
 from pneumo_jax import doors
-from pneumo_jax.evaluation import metrics
+from pneumo_jax.evaluation import calibration, metrics
 from pneumo_jax.sweep import store, table
 
 HERE = pathlib.Path(__file__).parent
@@ -23,13 +23,16 @@ HEADS = ('row', 'decision', 'ACC', 'Normal recall', 'sensitivity', 'seeds')
 
 
 def with_prior(p: Probabilities, old: float, new: float) -> Probabilities:
-    """Posterior under another prior (Saerens et al. 2002, doi:10.1162/089976602753284446)."""
-    ill, well = p * new / old, (1 - p) * (1 - new) / (1 - old)
-    return ill / (ill + well)
+    """The probability of pneumonia under another prior."""
+    both, given, wanted = (np.stack([1 - ill, ill], -1) for ill in map(np.asarray, (p, old, new)))
+    return calibration.prior_correct(both, given, wanted)[:, 1]
 
 
 def estimated_prior(p: Probabilities, old: float, rounds: int = 200) -> float:
-    """The prior that EM finds from unlabelled images (Saerens et al. 2002)."""
+    """The prior that EM finds from unlabelled images.
+
+    Saerens et al. 2002, doi:10.1162/089976602753284446.
+    """
     new = old
     for _ in range(rounds):
         new = float(with_prior(p, old, new).mean())

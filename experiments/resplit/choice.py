@@ -47,7 +47,8 @@ def main(study: pathlib.Path) -> None:
 def scores(first: list[store.Kept], rest: list[store.Kept]) -> Scores:
     """The score of every recipe with the splits that all were trained with, means over seeds.
 
-    The rows of `first` that are called as a recipe are those of split 0.
+    The rows of `first` that are called as a recipe are those of split 0. Raises UserError where
+    there is no such split.
     """
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run in rest:
@@ -58,6 +59,8 @@ def scores(first: list[store.Kept], rest: list[store.Kept]) -> Scores:
         if run.line['row'] in found:
             found[run.line['row']]['split 0'].append(run.score('val_corrupted', 'auroc'))
     common = sorted(set.intersection(*map(set, found.values()))) if found else []
+    if found and not common:
+        raise errors.UserError(f'no split has runs of all of {", ".join(found)}; run the study.')
     return {
         recipe: {split: float(np.mean(by[split])) for split in common}
         for recipe, by in found.items()

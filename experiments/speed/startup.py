@@ -16,7 +16,7 @@ import tempfile
 import time
 from typing import Any
 
-from pneumo_jax import doors, files, main  # light, as a child begins with them
+from pneumo_jax import doors, errors, files, main  # light, as a child begins with them
 
 HERE = pathlib.Path(__file__).parent
 PAGES = (
@@ -53,10 +53,11 @@ def _started(page: str, cache: pathlib.Path) -> tuple[float, int]:
         [sys.executable, __file__, *arguments],
         env={**os.environ, 'XDG_CACHE_HOME': str(cache)},
         cwd=HERE.parent.parent,
-        check=True,
         capture_output=True,
         text=True,
     )
+    if said.returncode:
+        raise errors.UserError(f'{page}: {said.stderr.strip().splitlines()[-1:]}')
     shutil.rmtree(cache / 'run')
     seconds, batch = said.stdout.split()[-2:]
     return float(seconds), int(batch)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from pneumo_jax import files
+from pneumo_jax import canvas
 from pneumo_jax.audit import shift
 from pneumo_jax.audit.shift import MEASURES, Values
 from pneumo_jax.data.dataset import Dataset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart by colour-blind readers.
 COLOURS = {'train': '#999999', 'val': '#0072B2', 'test': '#D55E00'}
@@ -26,7 +25,7 @@ def duplicates(dataset: Dataset, pairs: Sequence[Found], path: pathlib.Path) -> 
     """The images of every pair side by side."""
     columns = min(ACROSS, len(pairs))
     rows = -(-len(pairs) // columns)
-    figure = _figure(3.1 * columns, 0.6 + 1.95 * rows, f'{dataset.title}: duplicates')
+    figure = canvas.figure(3.1 * columns, 0.6 + 1.95 * rows, f'{dataset.title}: duplicates')
     for block, pair in zip(
         figure.subfigures(rows, columns, squeeze=False).flat, pairs, strict=False
     ):
@@ -36,15 +35,17 @@ def duplicates(dataset: Dataset, pairs: Sequence[Found], path: pathlib.Path) -> 
         for axes, image in zip(block.subplots(1, 2), pair['images'], strict=True):
             pixels = getattr(dataset, image['split']).images[image['index']]
             axes.imshow(pixels, cmap='gray', vmin=0, vmax=255)
-            axes.set_title(f'{image["split"]} {image["index"]}\n{_cut(image["class"])}', fontsize=8)
+            axes.set_title(
+                f'{image["split"]} {image["index"]}\n{canvas.cut(image["class"])}', fontsize=8
+            )
             axes.axis('off')
-    _save(figure, path)
+    canvas.save(figure, path)
 
 
 def images(dataset: Dataset, measures: Mapping[str, Values], path: pathlib.Path) -> None:
     """Histograms of every measure: a row a class, a curve a split."""
     classes = len(dataset.classes)
-    figure = _figure(3.6 * len(measures), 0.7 + 2.3 * classes, dataset.title)
+    figure = canvas.figure(3.6 * len(measures), 0.7 + 2.3 * classes, dataset.title)
     grid = figure.subplots(classes, len(measures), sharex='col', squeeze=False)
     for column, (name, values) in enumerate(measures.items()):
         pooled = np.concatenate(list(values.values()))
@@ -52,18 +53,18 @@ def images(dataset: Dataset, measures: Mapping[str, Values], path: pathlib.Path)
         edges = np.linspace(low, max(high, low + 1e-6), 21)
         for label, axes in enumerate(grid[:, column]):
             _histograms(axes, shift.of_class(values, dataset, label), edges)
-            axes.set_ylabel(_cut(dataset.classes[label]) if column == 0 else '')
+            axes.set_ylabel(canvas.cut(dataset.classes[label]) if column == 0 else '')
         grid[0, column].set_title(name, fontsize=11)
         grid[-1, column].set_xlabel(MEASURES[name].replace(' over ', '\nover '), fontsize=8)
     grid[0, -1].legend(frameon=False, fontsize=9)
     figure.supylabel('share of the images of a class', fontsize=10)
-    _save(figure, path)
+    canvas.save(figure, path)
 
 
 def scores(dataset: Dataset, runs: Mapping[str, Values], label: str, path: pathlib.Path) -> None:
     """Histograms of the probabilities: a row a class, a column a run."""
     classes = dataset.classes
-    figure = _figure(1 + 3.6 * len(runs), 0.7 + 2.3 * len(classes), dataset.title)
+    figure = canvas.figure(1 + 3.6 * len(runs), 0.7 + 2.3 * len(classes), dataset.title)
     grid = figure.subplots(len(classes), len(runs), sharex=True, sharey=True, squeeze=False)
     for column, (run, values) in zip(grid.T, runs.items(), strict=True):
         for number, axes in enumerate(column):
@@ -71,12 +72,12 @@ def scores(dataset: Dataset, runs: Mapping[str, Values], label: str, path: pathl
             _histograms(axes, of_class, np.linspace(0, 1, 21), half=True)
             axes.axvline(0.5, ymax=0.7, color='0.6', linewidth=1, linestyle=':')
             axes.legend(frameon=False, fontsize=9, loc='upper center')
-        column[0].set_title(_cut(run), fontsize=11)
+        column[0].set_title(canvas.cut(run), fontsize=11)
         column[-1].set_xlabel(label)
     for name, axes in zip(classes, grid[:, 0], strict=True):
-        axes.set_ylabel(_cut(name))
+        axes.set_ylabel(canvas.cut(name))
     figure.supylabel('share of the images of a class', fontsize=10)
-    _save(figure, path)
+    canvas.save(figure, path)
 
 
 def _histograms(
@@ -100,22 +101,3 @@ def _histograms(
     axes.spines[['top', 'right']].set_visible(False)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.yaxis.set_major_locator(MaxNLocator(4))
-
-
-def _figure(width: float, height: float, title: str) -> 'Figure':
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout='constrained')
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=12, fontweight='bold')
-    return figure
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= 22 else name[:21] + '…'
-
-
-def _save(figure: 'Figure', path: pathlib.Path) -> None:
-    with files.atomic(path) as temporary:
-        figure.savefig(temporary, dpi=150, bbox_inches='tight', format='png')

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pneumo_jax import files
+from pneumo_jax import canvas
 from pneumo_jax.benchmark import report
 
 if TYPE_CHECKING:
@@ -12,28 +12,20 @@ if TYPE_CHECKING:
 
 Found = dict[str, Any]
 
-# Okabe and Ito's colours, told apart by colour-blind readers; ours is the first.
-COLOURS = ('#0072B2', '#D55E00', '#E69F00', '#CC79A7', '#009E73', '#56B4E9', '#999999')
+COLOURS = (*canvas.COLOURS, '#999999')  # ours is the first
 LOG_FROM = 20  # times between the lowest and the highest rate of a panel
 
 
 def draw(found: Found, path: pathlib.Path) -> None:
     """Bars of images a second; whiskers from the lowest to the highest round."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     rows = [row for row in found['rows'] if row['images_per_second']]
     measures = found['settings']['measure']
     places = layout(rows)
-    figure = Figure(
-        figsize=(2.6 + 2.9 * len(measures), 1.4 + 0.26 * (max(places, default=0) + 1)),
-        layout='constrained',
-    )
-    FigureCanvasAgg(figure)
     title = (
         f'Images a second, {found["origin"]["device"]}; in brackets: of the rate of matrix products'
     )
-    figure.suptitle(title, fontsize=11, fontweight='bold')
+    height = 1.4 + 0.26 * (max(places, default=0) + 1)
+    figure = canvas.figure(2.6 + 2.9 * len(measures), height, title)
     panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
     names = list(dict.fromkeys(row['name'] for row in rows))
     for axes, measure in zip(panels, measures, strict=True):
@@ -41,8 +33,7 @@ def draw(found: Found, path: pathlib.Path) -> None:
     panels[0].set_yticks(places, [row['name'] for row in rows])
     panels[0].set_ylim(max(places, default=2.0) + 0.7, 0.5)
     headings(panels[0], rows, places)
-    with files.atomic(path) as temporary:
-        figure.savefig(temporary, dpi=150, bbox_inches='tight')
+    canvas.save(figure, path)
 
 
 def layout(rows: Sequence[Found]) -> list[float]:

@@ -10,8 +10,8 @@ from pneumo_jax.cli.numbers import share
 ABOUT = """
 Score a finished run, or several as one ensemble, on its test split: every metric with a 95 %
 bootstrap interval, sub-groups, calibration, conformal sets, uncertainty, and what is refused as no
-radiograph. What these need is fitted on val and kept in the run folder: calibration.json, ood.npz.
---out gets evaluation_SPLIT.json, evaluation_SPLIT.md and figures.
+radiograph. What these need is fitted on val. --out gets that (calibration.json, ood.npz),
+evaluation_SPLIT.json, evaluation_SPLIT.md and figures.
 """
 EXAMPLES = """
 examples:

@@ -58,9 +58,12 @@ def columns(path: pathlib.Path, split: str, labels: Int[np.ndarray, ' n']) -> di
         if row['split'].strip() != split:
             continue
         try:
-            found[_image(row, {split: labels})[1]] = row
+            index = _image(row, {split: labels})[1]
+            if index in found:
+                raise ValueError(f'{split} {index} is named a second time')
         except ValueError as error:
             raise UserError(f'{path}: line {line}: {error}.') from error
+        found[index] = row
     missing = len(labels) - len(found)
     if missing:
         raise UserError(f'{path}: names no patient for {missing} of {len(labels)} {split} images.')
@@ -79,6 +82,7 @@ def _rows(path: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
                 listed = ', '.join(given)[:200] or 'none'
                 raise UserError(f'{path}: the columns are {listed}; needed: {", ".join(COLUMNS)}.')
             for row in table:
+                row.pop(None, None)  # what stands beyond the last column
                 yield table.line_num, row
     except OSError as error:
         raise UserError(f'data.groups={path}: cannot be read: {error.strerror}.') from error

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from pneumo_jax import errors, files, runtime, trained
-from pneumo_jax.data import groups
-from pneumo_jax.evaluation import curves, figures, gather, metrics, scores, statistics, tables
+from pneumo_jax import canvas, errors, files, runtime, trained
+from pneumo_jax.evaluation import figures, gather, metrics, scores, statistics, tables
 from pneumo_jax.evaluation.tables import Table
 
 if TYPE_CHECKING:
@@ -23,7 +22,8 @@ def compare(runs: tuple[pathlib.Path, pathlib.Path], out: pathlib.Path) -> str:
     """Leave compare_OTHER.json, .md and .png in `out`, from the predictions that the runs stored.
 
     Raises:
-        UserError: a folder holds no finished run, or they differ in classes or test images.
+        UserError: a folder holds no finished run, they differ in classes or test images, or data
+            that tell the patients are not here.
     """
     loaded = [trained.load(run) for run in runs]
     labels, patients, probabilities = _read(runs, loaded)
@@ -52,8 +52,7 @@ def _read(
             f'{", ".join(classes[1])}; compare takes two runs with the same two classes.'
         )
     logits, labels = trained.predictions(runs, SPLIT)
-    table = gather.table_of(loaded[0].records[0]['config']['data'], SPLIT)
-    patients = groups.columns(table, SPLIT, labels)['patient'] if table else None
+    patients = gather.patients(loaded[0], SPLIT, labels)
     return labels, patients, np.stack([metrics.softmax(each)[:, 1] for each in logits])
 
 
@@ -153,18 +152,18 @@ def _draw(
     path: pathlib.Path,
 ) -> None:
     """Both ROC curves, and the points at P = .5."""
-    figure = figures._figure(5.6, 5.4, found['heading'])
+    figure = canvas.figure(5.6, 5.4, found['heading'])
     axes: Axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color='0.7', linewidth=1, linestyle=':')
     for (side, told), own, colour in zip(
-        found['runs'].items(), probabilities, curves.COLOURS, strict=False
+        found['runs'].items(), probabilities, canvas.COLOURS, strict=False
     ):
-        figures._roc_curve(axes, own, labels == 1, f'{side}: {told["title"]}', color=colour)
+        figures.roc_curve(axes, own, labels == 1, f'{side}: {told["title"]}', color=colour)
         point = 1 - told['scores']['specificity']['value'], told['scores']['sensitivity']['value']
         axes.plot(*point, 'o', color=colour, markeredgecolor='white', ms=9, zorder=3)
     axes.plot([], [], 'o', color='0.5', ms=8, label='P = 0.5')
     axes.set(xlabel='false positive rate (1 - specificity)', ylabel='sensitivity', aspect='equal')
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     axes.legend(frameon=False, loc='lower right')
-    figures._plain(axes)
-    figures._save(figure, path)
+    canvas.plain(axes)
+    canvas.save(figure, path)

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from pneumo_jax.evaluation import figures
+from pneumo_jax import canvas
 
 
 def draw(
@@ -16,7 +16,7 @@ def draw(
 ) -> None:
     """A row per image: itself, and its `m` variants, whose values are in 0..1."""
     rows, columns = variants.shape[:2]
-    figure = figures._figure(1.4 * (columns + 1), 1.45 * rows, title)
+    figure = canvas.figure(1.4 * (columns + 1), 1.45 * rows, title)
     grid = figure.subplots(rows, columns + 1, squeeze=False)
     for row, image, changed in zip(grid, images / 255, variants, strict=True):
         for axes, shown in zip(row, [image, *changed], strict=True):
@@ -24,4 +24,4 @@ def draw(
             axes.axis('off')
     grid[0, 0].set_title('original', fontsize=10)
     grid[0, 1].set_title('augmented', fontsize=10)
-    figures._save(figure, out)
+    canvas.save(figure, out)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from pneumo_jax import canvas
 from pneumo_jax.evaluation import (
     calibration,
     conformal,
-    figures,
     scores,
     sections,
     statistics,
@@ -23,7 +23,6 @@ from pneumo_jax.evaluation.gather import Seen
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = figures._COLOURS
 GRID = np.linspace(0, 1, 201)  # of false positive rates and recalls, where bands are drawn
 
 
@@ -50,7 +49,7 @@ def draw(
 def reliability(fitted: Fitted, seen: Seen, title: str, path: pathlib.Path) -> None:
     """A diagram for every calibration: how often what is said with confidence is so."""
     versions = sections.versions(fitted, seen.logits)
-    figure = figures._figure(3.6 * len(versions), 4.6, title)
+    figure = canvas.figure(3.6 * len(versions), 4.6, title)
     grid = figure.subplots(2, len(versions), sharex=True, sharey='row', height_ratios=(3, 1))
     for (top, bottom), (name, probabilities) in zip(grid.T, versions.items(), strict=True):
         pair = calibration.judged(probabilities, seen.labels)
@@ -59,18 +58,18 @@ def reliability(fitted: Fitted, seen: Seen, title: str, path: pathlib.Path) -> N
         width = 1 / calibration.BINS
         top.plot([0, 1], [0, 1], color='0.6', linewidth=1, linestyle=':')
         low, high = _intervals(bins)
-        top.vlines(bins.confidence, low, high, color=COLOURS[0], alpha=0.5)
-        top.plot(bins.confidence, bins.frequency, 'o', color=COLOURS[0], markersize=5)
+        top.vlines(bins.confidence, low, high, color=canvas.COLOURS[0], alpha=0.5)
+        top.plot(bins.confidence, bins.frequency, 'o', color=canvas.COLOURS[0], markersize=5)
         top.set_title(f'{name}: ECE {calibration.ece(*pair)[0]:.3f}', fontsize=11)
         bottom.bar(edges, bins.count, width, align='edge', color='0.7', edgecolor='white')
         bottom.set_yscale('log')
         binary = len(fitted.classes) == 2
         bottom.set_xlabel(f'P({fitted.classes[1]})' if binary else 'P(most probable class)')
-        figures._plain(top)
-        figures._plain(bottom)
+        canvas.plain(top)
+        canvas.plain(bottom)
     grid[0, 0].set_ylabel('frequency, with 95 % intervals')
     grid[1, 0].set_ylabel('images')
-    figures._save(figure, path)
+    canvas.save(figure, path)
 
 
 def _intervals(bins: calibration.Reliability) -> tuple[list[float], list[float]]:
@@ -87,7 +86,7 @@ def ranking(
     drawn = statistics.drawn(seen.labels, sections.RESAMPLES, 0, seen.patients)
     every = np.ones((1, len(positive)))
     auroc, precision = (x[0] for x in scores.areas(probabilities, positive, every))
-    figure = figures._figure(9.4, 4.9, title)
+    figure = canvas.figure(9.4, 4.9, title)
     left, right = figure.subplots(1, 2)
     one, many = (
         _on_grid(*scores.counts(probabilities, positive, weights)) for weights in (every, drawn)
@@ -99,10 +98,10 @@ def ranking(
     left.set(xlabel='false positive rate (1 - specificity)', ylabel='sensitivity')
     right.set(xlabel='recall (sensitivity)', ylabel='precision (PPV)')
     for axes in (left, right):
-        figures._plain(axes)
+        canvas.plain(axes)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.legend(frameon=False, loc='lower right')
-    figures._save(figure, path)
+    canvas.save(figure, path)
 
 
 def _on_grid(
@@ -123,8 +122,8 @@ def _band(
     axes: 'Axes', one: Float[np.ndarray, ' g'], many: Float[np.ndarray, 'r g'], label: str
 ) -> None:
     low, high = np.percentile(many, statistics.LEVEL, 0)
-    axes.fill_between(GRID, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
-    axes.plot(GRID, one, color=COLOURS[0], linewidth=1.8, label=label)
+    axes.fill_between(GRID, low, high, color=canvas.COLOURS[0], alpha=0.2, linewidth=0)
+    axes.plot(GRID, one, color=canvas.COLOURS[0], linewidth=1.8, label=label)
 
 
 def distributions(
@@ -138,18 +137,18 @@ def distributions(
     groups = {name: seen.labels == i for i, name in enumerate(fitted.classes)}
     if seen.kinds is not None:
         groups = {kind: seen.kinds == kind for kind in sorted(set(seen.kinds.tolist()))}
-    figure = figures._figure(6.4, 0.9 + 1.5 * len(groups), title)
+    figure = canvas.figure(6.4, 0.9 + 1.5 * len(groups), title)
     rows = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (name, own), colour in zip(rows, groups.items(), COLOURS * 9, strict=False):
+    for axes, (name, own), colour in zip(rows, groups.items(), canvas.COLOURS * 9, strict=False):
         axes.hist(probabilities[own, 1], np.linspace(0, 1, 41).tolist(), color=colour, alpha=0.7)
         axes.set_yscale('log')
         axes.axvline(0.5, color='0.3', linewidth=1, linestyle=':')
         axes.axvline(fitted.threshold, color='0.3', linewidth=1, linestyle='--')
-        axes.set_ylabel(f'{figures._cut(name)}\n{own.sum():,} images', fontsize=9)
-        figures._plain(axes)
+        axes.set_ylabel(f'{canvas.cut(name)}\n{own.sum():,} images', fontsize=9)
+        canvas.plain(axes)
     text = f'P({fitted.classes[1]}); dotted .5, dashed the operating point'
     rows[-1].set_xlabel(text)
-    figures._save(figure, path)
+    canvas.save(figure, path)
 
 
 def rejection(
@@ -157,10 +156,10 @@ def rejection(
 ) -> None:
     """Accuracy against the share of the images that is judged."""
     right: Bool[np.ndarray, ' n'] = probabilities.argmax(1) == seen.labels
-    figure = figures._figure(6.4, 4.6, title)
+    figure = canvas.figure(6.4, 4.6, title)
     axes = figure.subplots()
     for (name, doubt), colour in zip(
-        sections.doubts(seen, probabilities).items(), COLOURS, strict=False
+        sections.doubts(seen, probabilities).items(), canvas.COLOURS, strict=False
     ):
         curve = uncertainty.rejection(doubt, right)
         few = curve.kept >= 0.1  # a share of fewer images jumps
@@ -169,8 +168,8 @@ def rejection(
     axes.axhline(right.mean(), color='0.6', linewidth=1, linestyle=':', label='none rejected')
     axes.set(xlabel='share of the images rejected, the most doubtful first', ylabel='accuracy')
     axes.legend(frameon=False, fontsize=9)
-    figures._plain(axes)
-    figures._save(figure, path)
+    canvas.plain(axes)
+    canvas.save(figure, path)
 
 
 def coverage(
@@ -184,17 +183,17 @@ def coverage(
     levels = np.array(fitted.levels)
     held = [conformal.sets(probabilities, row[1:]) for row in levels]
     strict = [conformal.strict(probabilities, row[1:]) for row in levels]
-    figure = figures._figure(9.4, 4.4, title)
+    figure = canvas.figure(9.4, 4.4, title)
     left, right = figure.subplots(1, 2)
     stated = 1 - levels[:, 0]
     left.plot(stated, stated, color='0.6', linewidth=1, linestyle=':', label='as stated')
-    for label, (name, colour) in enumerate(zip(fitted.classes, COLOURS * 9, strict=False)):
+    for label, (name, colour) in enumerate(zip(fitted.classes, canvas.COLOURS * 9, strict=False)):
         own = seen.labels == label
         for axes, values in (
             (left, [sets[own, label].mean() for sets in held]),
             (right, [sets[own].all(1).mean() for sets in held]),
         ):
-            axes.plot(stated, values, 'o-', color=colour, label=figures._cut(name), markersize=4)
+            axes.plot(stated, values, 'o-', color=colour, label=canvas.cut(name), markersize=4)
         values = [sets[own, label].mean() for sets in strict]
         left.plot(stated, values, '--', color=colour, linewidth=1)
     left.plot([], [], '--', color='0.5', linewidth=1, label='with empty sets left empty')
@@ -203,5 +202,5 @@ def coverage(
     for axes in (left, right):
         axes.axvline(1 - fitted.alpha, color='0.6', linewidth=1, linestyle='--')
         axes.legend(frameon=False)
-        figures._plain(axes)
-    figures._save(figure, path)
+        canvas.plain(axes)
+    canvas.save(figure, path)

@@ -1,24 +1,18 @@
-"""Figures as files, drawn with matplotlib's objects alone: no pyplot, no global state."""
+"""The figures of a run, as files."""
 
 import math
 import pathlib
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from pneumo_jax import files
+from pneumo_jax import canvas
 from pneumo_jax.evaluation import metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-# Okabe and Ito's colours, told apart by colour-blind readers, less the two palest.
-_BLUE, _RED, _GREEN = '#0072B2', '#D55E00', '#009E73'
-_COLOURS = (_BLUE, _RED, _GREEN, '#CC79A7', '#E69F00', '#56B4E9')
 
 _Scored = tuple[Float[np.ndarray, 'n k'], Int[np.ndarray, ' n']]
 
@@ -33,7 +27,7 @@ def learning_curves(
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure = _figure(9, 3.8, title)
+    figure = canvas.figure(9, 3.8, title)
     left, right = figure.subplots(1, 2)
     epochs = np.array([row['epoch'] for row in history], np.int64)
 
@@ -43,20 +37,20 @@ def learning_curves(
         if not np.isnan(values).all():
             axes.plot(epochs, values, label=label, marker=marker, markersize=4, **style)
 
-    draw(left, 'train_loss', 'train', color=_BLUE)
-    draw(left, 'val_loss', 'val', color=_RED)
+    draw(left, 'train_loss', 'train', color=canvas.BLUE)
+    draw(left, 'val_loss', 'val', color=canvas.RED)
     left.set_ylabel('cross-entropy (nats)')
-    draw(right, 'train_accuracy', 'train accuracy', color=_BLUE)
-    draw(right, 'val_accuracy', 'val accuracy', color=_RED)
-    draw(right, 'val_auroc', 'val AUROC', color=_GREEN, linestyle='--')
+    draw(right, 'train_accuracy', 'train accuracy', color=canvas.BLUE)
+    draw(right, 'val_accuracy', 'val accuracy', color=canvas.RED)
+    draw(right, 'val_auroc', 'val AUROC', color=canvas.GREEN, linestyle='--')
     right.set_ylabel('accuracy, AUROC')
     for axes in (left, right):
-        _plain(axes)
+        canvas.plain(axes)
         axes.set_xlabel('epoch')
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
         if axes.lines:
             axes.legend(frameon=False)
-    _save(figure, path)
+    canvas.save(figure, path)
 
 
 def roc(
@@ -70,14 +64,14 @@ def roc(
     Two classes: a curve per split, and the operating point P = .5. More: a curve per class against
     the rest, of the last split given. A curve the labels leave undefined is left out.
     """
-    figure = _figure(5.6 if len(classes) == 2 else 8, 5.4, title)
+    figure = canvas.figure(5.6 if len(classes) == 2 else 8, 5.4, title)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color='0.7', linewidth=1, linestyle=':')
     if len(classes) == 2:
         _roc_of_splits(axes, splits, classes)
     else:
         _roc_of_classes(axes, *list(splits.items())[-1], classes)
-    _plain(axes)
+    canvas.plain(axes)
     axes.set(
         xlabel='false positive rate (1 - specificity)',
         ylabel='true positive rate (sensitivity)',
@@ -85,17 +79,17 @@ def roc(
         anchor='N',
     )
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    _save(figure, path)
+    canvas.save(figure, path)
 
 
 def _roc_of_splits(axes: 'Axes', splits: Mapping[str, _Scored], classes: Sequence[str]) -> None:
-    for (name, (logits, labels)), colour in zip(splits.items(), _COLOURS, strict=False):
-        _roc_curve(axes, metrics.softmax(logits)[:, 1], labels == 1, name, color=colour)
+    for (name, (logits, labels)), colour in zip(splits.items(), canvas.COLOURS, strict=False):
+        roc_curve(axes, metrics.softmax(logits)[:, 1], labels == 1, name, color=colour)
         scores = metrics.classification(logits, labels)
         point = 1 - scores['specificity'], scores['sensitivity']
         axes.plot(*point, 'o', color=colour, markeredgecolor='white', ms=9, zorder=3)
     axes.plot([], [], 'o', color='0.5', ms=8, label='operating point, P = 0.5')
-    title = f'{_cut(classes[1])} against {_cut(classes[0])}'
+    title = f'{canvas.cut(classes[1])} against {canvas.cut(classes[0])}'
     axes.legend(frameon=False, loc='lower right', title=title, alignment='left')
 
 
@@ -103,8 +97,8 @@ def _roc_of_classes(axes: 'Axes', name: str, split: _Scored, classes: Sequence[s
     logits, labels = split
     probabilities = metrics.softmax(logits)
     for i, label in enumerate(classes):
-        style = {'color': _COLOURS[i % 6], 'linestyle': ('-', '--', ':')[i // 6 % 3]}
-        _roc_curve(axes, probabilities[:, i], labels == i, _cut(label), **style)
+        style = {'color': canvas.COLOURS[i % 6], 'linestyle': ('-', '--', ':')[i // 6 % 3]}
+        roc_curve(axes, probabilities[:, i], labels == i, canvas.cut(label), **style)
     macro = metrics.classification(logits, labels)['auroc']
     axes.legend(
         frameon=False,
@@ -115,7 +109,7 @@ def _roc_of_classes(axes: 'Axes', name: str, split: _Scored, classes: Sequence[s
     )
 
 
-def _roc_curve(
+def roc_curve(
     axes: 'Axes',
     scores: Float[np.ndarray, ' n'],
     positive: Bool[np.ndarray, ' n'],
@@ -141,14 +135,14 @@ def confusion(
     matrix = metrics.confusion_matrix(logits, labels)
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = max(1.8 + 0.85 * len(classes), 4.6)
-    figure = _figure(side, side, title)
+    figure = canvas.figure(side, side, title)
     axes, size = figure.subplots(), 14 if len(classes) == 2 else 10
     axes.imshow(shares, cmap='Blues', vmin=0, vmax=1.1)
     for (row, column), count in np.ndenumerate(matrix):
         colour = 'white' if shares[row, column] > 0.7 else 'black' if count else '0.6'
         cell = f'{count}\n{shares[row, column]:.0%}' if count else '0'
         axes.text(column, row, cell, ha='center', va='center', color=colour, fontsize=size)
-    names = [_cut(name) for name in classes]
+    names = [canvas.cut(name) for name in classes]
     axes.set_xticks(range(len(classes)), names)
     if max(map(len, names)) * len(names) > 30:
         axes.tick_params('x', rotation=45)
@@ -158,7 +152,7 @@ def confusion(
     axes.set(xlabel='predicted', ylabel='true', anchor='N')
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    _save(figure, path)
+    canvas.save(figure, path)
 
 
 def samples(
@@ -171,7 +165,7 @@ def samples(
 ) -> None:
     """The first images of every class that has any: a row per class, the last class on top."""
     rows = [i for i in reversed(range(len(classes))) if (labels == i).any()]
-    figure = _figure(1.7 * per_class, 1.95 * len(rows), title)
+    figure = canvas.figure(1.7 * per_class, 1.95 * len(rows), title)
     grid = figure.subplots(len(rows), per_class, squeeze=False)
     for axes in grid.flat:
         axes.axis('off')
@@ -179,32 +173,5 @@ def samples(
         shown = images[np.flatnonzero(labels == label)[:per_class]]
         for axes, image in zip(row, shown, strict=False):
             axes.imshow(image, cmap='gray', vmin=0, vmax=255)
-            axes.set_title(_cut(classes[label]), fontsize=10)
-    _save(figure, path)
-
-
-def _figure(width: float, height: float, title: str) -> 'Figure':
-    """An empty figure, in inches, under a title broken to its width."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout='constrained')
-    FigureCanvasAgg(figure)
-    lines = textwrap.wrap(title, int(width * 9), break_on_hyphens=False)
-    figure.suptitle('\n'.join(lines), fontsize=12, fontweight='bold')
-    return figure
-
-
-def _plain(axes: 'Axes') -> None:
-    axes.spines[['top', 'right']].set_visible(False)
-    axes.grid(color='0.92')
-    axes.set_axisbelow(True)
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= 22 else name[:21] + '…'
-
-
-def _save(figure: 'Figure', path: pathlib.Path) -> None:
-    with files.atomic(path) as temporary:
-        figure.savefig(temporary, dpi=150, bbox_inches='tight')
+            axes.set_title(canvas.cut(classes[label]), fontsize=10)
+    canvas.save(figure, path)

@@ -104,6 +104,18 @@ def table_of(config: dict[str, Any], split: str) -> pathlib.Path | None:
     return medmnist.patients(config['name'], config['size'])
 
 
+def patients(trained: Trained, split: str, labels: Int[np.ndarray, ' n']) -> np.ndarray | None:
+    """Whose the images of a split of a run's own data are; None where nothing tells.
+
+    Raises UserError where the data that would tell are not here, or are others.
+    """
+    config = trained.records[0]['config']['data']
+    if table := table_of(config, split):
+        return groups.columns(table, split, labels)['patient']
+    told = config['path'] or config['groups'] or config['name'] == 'synthetic'
+    return getattr(own_data(trained), split).groups if told else None
+
+
 def each(
     trained: Trained, images: UInt8[np.ndarray, 'n h w c'], name: str
 ) -> Float[np.ndarray, 'm n k']:

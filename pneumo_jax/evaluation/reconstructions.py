@@ -5,14 +5,14 @@ import pathlib
 import numpy as np
 from jaxtyping import Float
 
-from pneumo_jax.evaluation import figures
+from pneumo_jax import canvas
 
 ROWS = ('original', 'seen', 'guessed')
 
 
 def draw(shown: Float[np.ndarray, 'n 3 h w c'], title: str, out: pathlib.Path) -> None:
     """A column per image, in 0..1: itself, the part that is seen, and the whole as guessed."""
-    figure = figures._figure(1.3 * len(shown), 4.4, title)
+    figure = canvas.figure(1.3 * len(shown), 4.4, title)
     grid = figure.subplots(len(ROWS), len(shown), squeeze=False)
     for column, images in zip(grid.T, shown, strict=True):
         for axes, image in zip(column, images, strict=True):
@@ -20,4 +20,4 @@ def draw(shown: Float[np.ndarray, 'n 3 h w c'], title: str, out: pathlib.Path) -
             axes.set(xticks=[], yticks=[])
     for axes, name in zip(grid[:, 0], ROWS, strict=True):
         axes.set_ylabel(name, fontsize=10)
-    figures._save(figure, out)
+    canvas.save(figure, out)

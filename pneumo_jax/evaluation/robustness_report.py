@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from pneumo_jax import canvas
 from pneumo_jax.augment import corruptions
-from pneumo_jax.evaluation import figures
 
 Found = dict[str, Any]
 
@@ -59,7 +59,7 @@ def draw(found: Found, path: pathlib.Path) -> None:
     """Balanced errors as a table in colours, and their growth with intervals."""
     rows = sorted(found['corruptions'].items(), key=lambda item: item[1]['mean'][0])
     errors = 100 * np.array([row['severities'] for _, row in rows])
-    figure = figures._figure(11, 5.6, f'{found["run"]}: corrupted test images of {found["data"]}')
+    figure = canvas.figure(11, 5.6, f'{found["run"]}: corrupted test images of {found["data"]}')
     left, right = figure.subplots(1, 2)
     shown = left.imshow(errors, cmap='Reds', vmin=0, vmax=60, aspect='auto', origin='lower')
     for (y, x), value in np.ndenumerate(errors):
@@ -79,5 +79,5 @@ def draw(found: Found, path: pathlib.Path) -> None:
     right.set_yticks(range(len(rows)), [])
     right.set(ylim=left.get_ylim(), xlabel='points of balanced error, mean over severities')
     right.set_title(f'growth against clean, {found["images"]} images, 95 % intervals', fontsize=11)
-    figures._plain(right)
-    figures._save(figure, path)
+    canvas.plain(right)
+    canvas.save(figure, path)

@@ -39,10 +39,9 @@ def of_decisions(
     drawn: Weights,
     weights: Float[np.ndarray, ' n'] | None = None,
 ) -> Scores:
-    """What the confusion matrix tells; `weights` say how much each image counts besides."""
+    """What the confusion matrix tells; `weights` say how much each image counts for the value."""
     weights = np.ones(len(labels)) if weights is None else weights
-    cells = np.zeros((len(labels), classes**2))
-    cells[np.arange(len(labels)), labels * classes + decided] = weights
+    cells = np.eye(classes**2)[labels * classes + decided]
     resampled = of_matrices((drawn @ cells).reshape(-1, classes, classes))
     values = _values(decided, labels, classes, weights)
     return {name: _score(values[name], resampled[name]) for name in values}
@@ -93,7 +92,6 @@ def of_probabilities(
     classes = probabilities.shape[1]
     judged = [1] if classes == 2 else [i for i in range(classes) if (labels == i).any()]
     weights = np.ones(len(labels)) if weights is None else weights
-    drawn = drawn * weights
     curves = [areas(probabilities[:, i], labels == i, drawn) for i in judged]
     ranked = [
         (
@@ -140,10 +138,10 @@ def counts(
     return np.cumsum(seen * ill, 1)[:, last], np.cumsum(seen * ~ill, 1)[:, last]
 
 
-def at_prevalence(labels: Int[np.ndarray, ' n'], prevalence: float) -> Float[np.ndarray, ' n']:
-    """How much each image counts where the share `prevalence` is of class 1, and not as here."""
-    ill = (labels == 1).mean()
-    return np.where(labels == 1, prevalence / ill, (1 - prevalence) / (1 - ill))
+def at_prevalence(drawn: Weights, labels: Int[np.ndarray, ' n'], prevalence: float) -> Weights:
+    """The weights by which in every resample the share `prevalence` is of class 1."""
+    ill = (drawn[:, labels == 1].sum(1) / drawn.sum(1))[:, None]
+    return drawn * np.where(labels == 1, prevalence / ill, (1 - prevalence) / (1 - ill))
 
 
 def to_json(scores: Mapping[str, Score]) -> dict[str, dict[str, float | None]]:

@@ -71,14 +71,13 @@ def _decisions(
     probabilities: Float[np.ndarray, 'n k'],
     labels: Int[np.ndarray, ' n'],
     drawn: Float[np.ndarray, 'r n'],
-    weights: Float[np.ndarray, ' n'] | None = None,
 ) -> Found:
     """The scores of the most probable class and, of two classes, at the operating point."""
     decided = {'most probable class': probabilities.argmax(1)}
     if fitted.threshold is not None:
         decided['operating point'] = (probabilities[:, 1] > fitted.threshold).astype(int)
     return {
-        name: scores.to_json(scores.of_decisions(each, labels, len(fitted.classes), drawn, weights))
+        name: scores.to_json(scores.of_decisions(each, labels, len(fitted.classes), drawn))
         for name, each in decided.items()
     }
 
@@ -192,7 +191,8 @@ def _at_prevalence(
     prevalence: float,
 ) -> Found:
     """Scores where the share `prevalence` is ill: images weighted, probabilities corrected."""
-    weights = scores.at_prevalence(labels, prevalence)
+    weights = scores.at_prevalence(np.ones((1, len(labels))), labels, prevalence)[0]
+    drawn = scores.at_prevalence(drawn, labels, prevalence)
     wanted = np.array([1 - prevalence, prevalence])
     corrected = calibration.prior_correct(probabilities, np.array(fitted.shares), wanted)
     found = {}

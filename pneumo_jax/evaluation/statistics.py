@@ -191,16 +191,18 @@ def _scorer(
 def _auroc(probabilities: Float[np.ndarray, 's n'], positive: Bool[np.ndarray, ' n']) -> Scorer:
     """The share of pairs (positive, negative) in the right order; a tie is half of one.
 
-    The mean over seeds is taken of the pairs, once, and a resample then costs one product.
+    The mean over seeds is taken of the pairs, once, and a resample then costs one product. Halves
+    are counted in whole numbers: equal rows of other numbers of seeds have equal scores to the bit.
     """
-    right = np.zeros((int(positive.sum()), int((~positive).sum())))
+    halves = np.zeros((int(positive.sum()), int((~positive).sum())))
     for seed in probabilities:
         ill, well = seed[positive, None], seed[None, ~positive]
-        right += ((ill > well) + 0.5 * (ill == well)) / len(probabilities)
+        halves += 2.0 * (ill > well) + (ill == well)
 
     def scores(weights: Float[np.ndarray, 'r n']) -> Float[np.ndarray, ' r']:
         ill, well = weights[:, positive], weights[:, ~positive]
-        return ((ill @ right) * well).sum(1) / (ill.sum(1) * well.sum(1))
+        pairs = ill.sum(1) * well.sum(1)
+        return ((ill @ halves) * well).sum(1) / (2 * len(probabilities) * pairs)
 
     return scores
 

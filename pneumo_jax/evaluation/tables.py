@@ -17,6 +17,8 @@ NAMES = {
     'f1': 'F1',
     'mcc': 'MCC',
 }
+# Said where the intervals are not those of the bootstrap.
+EXACT = 'Intervals: exact binomial ones, which take images as independent.'
 Found = Mapping[str, Any]
 
 
@@ -100,7 +102,7 @@ def tables(found: Found) -> Iterator[Table]:
     yield Table('Rejecting what is uncertain', heads, rows, note)
     rows = [[name, *_share(told)] for name, told in found['ood']['refused'].items()]
     ood = found['ood']
-    note = f'Stated rate of false alarms: {ood["stated"]:.1%}; on val: {ood["val"]:.1%}.'
+    note = f'Stated rate of false alarms: {ood["stated"]:.1%}; on val: {ood["val"]:.1%}. {EXACT}'
     yield Table('Refused as no upright radiograph', ['', 'refused', 'images'], rows, note)
 
 
@@ -145,7 +147,7 @@ def _conformal(found: Found) -> Table:
         f'Errors among the {errors["images"]:,} images with one class in the set: '
         f'{_share(errors)[0]}.\nAll classes: ask a radiologist; an empty set, of an image unlike '
         'every class, counts as all.\nWhere coverage falls short of what is stated, these images '
-        'are not like those of val.'
+        f'are not like those of val. {EXACT}'
     )
     return Table(title, ['', 'images', *columns.values()], rows, note)
 

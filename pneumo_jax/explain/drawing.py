@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from pneumo_jax.evaluation import figures
+from pneumo_jax import canvas
 from pneumo_jax.explain import COLOURS, overlay
 
 COLUMNS = 4  # of the contact sheet
@@ -19,7 +19,7 @@ def panel(
     path: pathlib.Path,
 ) -> None:
     """A figure of one image, its map with a colour bar, and the overlay."""
-    figure = figures._figure(9.5, 3.6, title)
+    figure = canvas.figure(9.5, 3.6, title)
     grid = figure.subplots(1, 3)
     for axes, name in zip(grid, ('image', 'map', 'overlay'), strict=True):
         axes.set_title(name, fontsize=10)
@@ -28,7 +28,7 @@ def panel(
     shown = grid[1].imshow(heat, cmap=COLOURS, vmin=0, vmax=1)
     grid[2].imshow(overlay(image, heat))
     figure.colorbar(shown, ax=grid.tolist(), shrink=0.85, label='share of the largest value')
-    figures._save(figure, path)
+    canvas.save(figure, path)
 
 
 def sheet(
@@ -40,7 +40,7 @@ def sheet(
 ) -> None:
     """All overlays in one figure, each to the right of its image."""
     rows = -(-len(images) // (COLUMNS // 2))
-    figure = figures._figure(2.2 * COLUMNS, 2.5 * rows + 0.6, title)
+    figure = canvas.figure(2.2 * COLUMNS, 2.5 * rows + 0.6, title)
     grid = figure.subplots(rows, COLUMNS, squeeze=False)
     for axes in grid.flat:
         axes.axis('off')
@@ -49,4 +49,4 @@ def sheet(
         left.imshow(image, cmap='gray', vmin=0, vmax=255)
         left.set_title(name, fontsize=8)
         right.imshow(overlay(image, heat))
-    figures._save(figure, path)
+    canvas.save(figure, path)

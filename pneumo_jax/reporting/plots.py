@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from tqdm import tqdm
 
+from pneumo_jax import canvas
 from pneumo_jax.evaluation import curves, figures
 from pneumo_jax.reporting import mistakes
 from pneumo_jax.reporting.facts import SCORED, Facts
@@ -78,11 +79,11 @@ def _of_true_class(facts: Facts, split: str, title: str, path: pathlib.Path) -> 
     """Histograms of the probability that the true class was given, a row a class."""
     labels, names = facts.seen[split].labels, facts.loaded.classes
     own = facts.probabilities(split)[np.arange(len(labels)), labels]
-    figure = figures._figure(6.4, 0.9 + 1.2 * len(names), title)
+    figure = canvas.figure(6.4, 0.9 + 1.2 * len(names), title)
     rows = figure.subplots(len(names), 1, sharex=True)
     for label, (axes, name) in enumerate(zip(rows, names, strict=True)):
-        axes.hist(own[labels == label], EDGES, color=curves.COLOURS[0], alpha=0.7)
-        axes.set_ylabel(f'{figures._cut(name)}\n{(labels == label).sum():,} images', fontsize=9)
-        figures._plain(axes)
+        axes.hist(own[labels == label], EDGES, color=canvas.COLOURS[0], alpha=0.7)
+        axes.set_ylabel(f'{canvas.cut(name)}\n{(labels == label).sum():,} images', fontsize=9)
+        canvas.plain(axes)
     rows[-1].set_xlabel('P(true class)')
-    figures._save(figure, path)
+    canvas.save(figure, path)

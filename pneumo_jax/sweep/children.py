@@ -155,7 +155,9 @@ def _on_cores(slot: int, jobs: int) -> Iterator[None]:
         yield
         return
     cores = _cores()
-    os.sched_setaffinity(0, cores[slot::jobs] or [cores[slot % len(cores)]])
+    share = len(cores) // jobs  # the same for all: how sums are split among cores changes last bits
+    own = cores[slot * share : (slot + 1) * share] or [cores[slot % len(cores)]]
+    os.sched_setaffinity(0, own)
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 """A sweep: run what is missing, keep it, and write what follows from it."""
 
+import collections
 import contextlib
 import dataclasses
 import itertools
@@ -35,6 +36,8 @@ def sweep(
     """
     folder = folder.resolve()
     root = folder.parent.parent
+    if not root.is_dir():
+        raise errors.UserError(f'no study at {folder}: give experiments/NAME.')
     with contextlib.chdir(root):
         _sweep(folder.relative_to(root), jobs, seeds, only, dry_run)
 
@@ -105,14 +108,16 @@ def _stored(runs: Sequence[Run], results: pathlib.Path) -> list[Kept]:
 
 def _of_others(missing: Sequence[Run], folder: pathlib.Path) -> list[Kept]:
     """What other studies have run already, with the same config and seed; each of them is said."""
-    wanted, found = {(str(run.seed), run.digest): run for run in missing}, list[Kept]()
+    wanted, found = collections.defaultdict[tuple[str, str], list[Run]](list), list[Kept]()
+    for run in missing:
+        wanted[str(run.seed), run.digest].append(run)
     for other in sorted(folder.parent.glob('*/results/runs.csv')):
         if other.parent.parent.name == folder.name:
             continue
         for one in store.read(other.parent, lambda line: _same(line) in wanted):
-            run = wanted.pop(_same(one.line))
-            print(f'{run.name}: as {one.line["row"]}-{run.seed} of {other.parent.parent}')
-            found.append(dataclasses.replace(one, line={**one.line, 'row': run.row}))
+            for run in wanted.pop(_same(one.line), []):
+                print(f'{run.name}: as {one.line["row"]}-{run.seed} of {other.parent.parent}')
+                found.append(dataclasses.replace(one, line={**one.line, 'row': run.row}))
     return found
 
 

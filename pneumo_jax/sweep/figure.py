@@ -4,33 +4,26 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pneumo_jax import files
+from pneumo_jax import canvas
 from pneumo_jax.sweep.summary import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PANELS = {'auroc': 'test AUROC', 'accuracy': 'test ACC', 'specificity': 'Normal recall'}
-# Okabe and Ito's, told apart by colour-blind readers: of the baseline, and of the others.
-BASELINE, OTHER = '#D55E00', '#0072B2'
+BASELINE, OTHER = canvas.RED, canvas.BLUE
 
 
 def draw(question: str, baseline: str, found: Sequence[Summary], path: pathlib.Path) -> None:
     """A panel for each score, a line for each row, the first row on top."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 1.7 + 0.34 * len(found)), layout='constrained')
-    FigureCanvasAgg(figure)
-    figure.suptitle(question, fontsize=11, fontweight='bold', wrap=True)
+    figure = canvas.figure(11, 1.7 + 0.34 * len(found), question)
     figure.supxlabel('dots: seeds; line: their mean; band: its 95 % interval', fontsize=8)
     panels = figure.subplots(1, len(PANELS), sharey=True)
     for axes, metric in zip(panels, PANELS, strict=True):
         _panel(axes, metric, baseline, found)
     panels[0].set_yticks(range(len(found)), [summary.row for summary in found])
     panels[0].set_ylim(len(found) - 0.4, -0.6)
-    with files.atomic(path) as temporary:
-        figure.savefig(temporary, format='png', dpi=150)
+    canvas.save(figure, path)
 
 
 def _panel(axes: 'Axes', metric: str, baseline: str, found: Sequence[Summary]) -> None:

@@ -13,8 +13,6 @@ import functools
 import io
 import json
 import pathlib
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -38,7 +36,6 @@ COLUMNS = (
     *(f'{split}_{score}' for split in SPLITS for score in SCORES),
     *('seconds', *ORIGIN),
 )
-DAMAGES = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 Split = tuple[np.ndarray, np.ndarray]  # probabilities of class 1 [n], labels [n]
 
 
@@ -74,7 +71,7 @@ def read(
         with np.load(archive, allow_pickle=False) as arrays:
             kept = [Kept(line, _splits(line, arrays)) for line in lines]
         _check(kept)
-    except DAMAGES as error:
+    except files.DAMAGES as error:
         raise errors.UserError(
             f'{table} and {archive.name} are damaged or do not agree ({error}). Take both from the '
             'last commit, or remove both: finished run folders are read again.'
@@ -101,7 +98,7 @@ def collect(run: Run, folder: pathlib.Path, seconds: str) -> Kept:
     """
     try:
         return _collect(run, folder, seconds)
-    except DAMAGES as error:
+    except files.DAMAGES as error:
         raise errors.UserError(f'{folder} is damaged ({error}); remove it.') from error
 
 

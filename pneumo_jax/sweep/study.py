@@ -28,6 +28,8 @@ from collections.abc import Mapping
 from pneumo_jax import config as configs
 from pneumo_jax import errors
 
+LONGEST = 100  # letters of a row's name, which is that of a folder too
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -40,13 +42,12 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """Every row with every seed. Tests compare each row with `baseline`; `sort`: best row first."""
+    """Every row with every seed. Tests compare each row with `baseline`."""
 
     question: str
     seeds: tuple[int, ...]
     rows: Mapping[str, Row]
     baseline: str
-    sort: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +107,9 @@ def digest(config: Mapping[str, object]) -> str:
 
 
 def _check(study: object) -> None:
-    if not isinstance(study, Study) or not all(isinstance(r, Row) for r in study.rows.values()):
-        raise errors.UserError('get_study() must return a Study with a Row for every name.')
+    if not isinstance(study, Study):
+        raise errors.UserError(f'get_study() must return a Study, and returned {study!r}.')
+    _check_types(study)
     if not study.rows or not study.seeds:
         raise errors.UserError('a study needs a row and a seed at least.')
     whole = all(type(seed) is int and seed >= 0 for seed in study.seeds)
@@ -116,13 +118,36 @@ def _check(study: object) -> None:
     if study.baseline not in study.rows:
         raise errors.unknown('baseline', study.baseline, study.rows)
     folders = collections.Counter(slug(row).lower() for row in study.rows)
-    for row in study.rows:
-        if not slug(row) or '|' in row or not row.isprintable():
-            raise errors.UserError(f'row {row!r} needs a letter or digit, and no | or line break.')
+    for row, told in study.rows.items():
+        if not slug(row):
+            raise errors.UserError(f'row {row!r} needs a letter from a to z or a digit.')
+        for text in (row, told.note):  # cells of a table
+            if '|' in text or not text.isprintable() or len(text) > LONGEST:
+                raise errors.UserError(
+                    f'row {row!r}: {text[:LONGEST]!r} may have {LONGEST} letters, no | and no '
+                    'line break.'
+                )
         if folders[slug(row).lower()] > 1:
             raise errors.UserError(
                 f'row {row!r} has the folder {slug(row)!r} of another; rename it.'
             )
+
+
+def _check_types(study: Study) -> None:
+    def check(name: str, value: object, *kinds: type) -> None:
+        if not isinstance(value, kinds):
+            allowed = ' or '.join(kind.__name__ for kind in kinds)
+            raise errors.UserError(f'{name} must be a {allowed}, and is {value!r}.')
+
+    check('question', study.question, str)
+    check('seeds', study.seeds, tuple, list)
+    check('rows', study.rows, Mapping)
+    for name, row in study.rows.items():
+        check('the name of a row', name, str)
+        check(f'row {name!r}', row, Row)
+        check(f'row {name!r}: the page', row.page, str)
+        check(f'row {name!r}: the overrides', row.overrides, Mapping)
+        check(f'row {name!r}: the note', row.note, str)
 
 
 def _run(name: str, row: Row, seed: int) -> Run:

@@ -51,7 +51,7 @@ class Summary:
 
 
 def summaries(study: Study, kept: Sequence[Kept]) -> list[Summary]:
-    """Every row of the study, in its order, or the best test AUROC first where it says so.
+    """Every row of the study, in its order.
 
     Raises UserError where seeds of one row were scored on different test labels.
     """
@@ -60,13 +60,7 @@ def summaries(study: Study, kept: Sequence[Kept]) -> list[Summary]:
     found = {row: _summary(study, row, runs[row], predicted.get(row)) for row in study.rows}
     for row, (p_auroc, p_errors) in _tests(predicted, study.baseline).items():
         found[row] = dataclasses.replace(found[row], p_auroc=p_auroc, p_errors=p_errors)
-    if study.sort:
-        return sorted(found.values(), key=_rank)
     return list(found.values())
-
-
-def _rank(summary: Summary) -> float:
-    return -float(summary.scores('test', 'auroc').mean()) if summary.runs else 0.0
 
 
 def _predicted(row: str, runs: Sequence[Kept]) -> Predicted:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from pneumo_jax import errors, files
 from pneumo_jax.sweep.study import Study
-from pneumo_jax.sweep.summary import RESAMPLES, Summary
+from pneumo_jax.sweep.summary import INTERVALS, RESAMPLES, Summary
 
 HEADS = (
     *('row', 'seeds', 'test AUROC [95 % CI]', 'test ACC [95 % CI]', 'Normal recall'),
@@ -28,8 +28,7 @@ def seeds(found: Sequence[Summary]) -> str:
     """A line for every run."""
     heads = ('row', 'seed', 'test AUROC', 'test ACC', 'Normal recall')
     rows = [
-        [summary.row, run.line['seed'], *(f'{run.score("test", name):.4f}' for name in names)]
-        for names in [('auroc', 'accuracy', 'specificity')]
+        [summary.row, run.line['seed'], *(f'{run.score("test", m):.4f}' for m in INTERVALS)]
         for summary in found
         for run in summary.runs
     ]

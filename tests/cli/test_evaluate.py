@@ -222,6 +222,9 @@ def test_compare(folder: pathlib.Path, tmp_path: pathlib.Path, enter: Enter) -> 
     code, text, _ = enter('compare', *runs, '--out', tmp_path / 'out')
     assert code == 0 and 'McNemar' in text and 'DeLong' in text
     found = json.loads((tmp_path / 'out/compare_cnn_bn_dropout.json').read_text())
+    patients = data.load(**trained.load(runs[0]).records[0]['config']['data']).test.groups
+    assert found['patients'] == len(np.unique(patients)) < found['images']
+    assert f'resamples of the {found["patients"]} patients' in text
     logits, labels = trained.predictions(runs, 'test')
     areas = [sklearn_metrics.roc_auc_score(labels, metrics.softmax(one)[:, 1]) for one in logits]
     assert found['delong']['difference'] == pytest.approx(areas[0] - areas[1])
@@ -233,3 +236,8 @@ def test_compare(folder: pathlib.Path, tmp_path: pathlib.Path, enter: Enter) -> 
     assert alone == right[0] - right[1]
     assert (tmp_path / 'out/compare_cnn_bn_dropout.png').stat().st_size > 10_000
     assert (tmp_path / 'out/compare_cnn_bn_dropout.md').exists()
+    shutil.copytree(runs[1], tmp_path / 'cut')
+    whole = (tmp_path / 'cut/predictions_test.npz').read_bytes()
+    (tmp_path / 'cut/predictions_test.npz').write_bytes(whole[: len(whole) // 2])
+    code, _, error = enter('compare', runs[0], tmp_path / 'cut')
+    assert code == 2 and 'predictions_test.npz cannot be read' in error

@@ -73,6 +73,14 @@ def test_a_table_that_does_not_fit(
         groups.read(write(tmp_path, ROWS.replace(old, new)), LABELS)
 
 
+def test_every_column_of_a_split(tmp_path: pathlib.Path) -> None:
+    told = groups.columns(write(tmp_path, ROWS.rstrip('\n') + ',more\n'), 'val', LABELS['val'])
+    assert len(told['patient']) == 2 and set(told) == set(ROWS.split('\n')[0].split(','))
+    twice = ROWS.replace('val,0,1', 'val,1,0')
+    with pytest.raises(UserError, match='line 4: val 1 is named a second time'):
+        groups.columns(write(tmp_path, twice), 'val', LABELS['val'])
+
+
 def test_files_that_are_no_tables(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match='cannot be read: No such file'):
         groups.read(tmp_path / 'absent.csv', LABELS)

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pneumo_jax.evaluation import contact_sheet, figures
+from pneumo_jax import canvas
+from pneumo_jax.evaluation import contact_sheet
 
 
 @pytest.fixture
 def drawn(monkeypatch):
     """The figures as matplotlib objects, in the order they were saved."""
     kept = []
-    save = figures._save
-    monkeypatch.setattr(figures, '_save', lambda fig, path: (kept.append(fig), save(fig, path)))
+    save = canvas.save
+    monkeypatch.setattr(canvas, 'save', lambda fig, path: (kept.append(fig), save(fig, path)))
     return kept
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pneumo_jax import canvas
 from pneumo_jax.evaluation import figures
 
 TITLE = 'Synthetic data 28 px'
@@ -24,8 +25,8 @@ def no_warnings():
 def drawn(monkeypatch):
     """The figures as matplotlib objects, in the order they were saved."""
     kept = []
-    save = figures._save
-    monkeypatch.setattr(figures, '_save', lambda fig, path: (kept.append(fig), save(fig, path)))
+    save = canvas.save
+    monkeypatch.setattr(canvas, 'save', lambda fig, path: (kept.append(fig), save(fig, path)))
     return kept
 
 

@@ -25,7 +25,7 @@ def test_binary_scores_are_those_of_scikit_learn(weighted: bool) -> None:
     decided = (probabilities[:, 1] > 0.7).astype(int)
     p = probabilities[:, 1]
     w = np.random.default_rng(1).uniform(0.1, 3, len(labels)) if weighted else None
-    ones = np.ones((1, len(labels)))
+    drawn = np.ones((1, len(labels))) if w is None else w[None]
     expected = {
         'accuracy': metrics.accuracy_score(labels, decided, sample_weight=w),
         'sensitivity': metrics.recall_score(labels, decided, sample_weight=w),
@@ -39,8 +39,8 @@ def test_binary_scores_are_those_of_scikit_learn(weighted: bool) -> None:
         'average_precision': metrics.average_precision_score(labels, p, sample_weight=w),
         'brier': metrics.brier_score_loss(labels, p, sample_weight=w),
     }
-    found = scores.of_decisions(decided, labels, 2, ones, w)
-    found |= scores.of_probabilities(probabilities, labels, ones, w)
+    found = scores.of_decisions(decided, labels, 2, drawn, w)
+    found |= scores.of_probabilities(probabilities, labels, drawn, w)
     for name, value in expected.items():
         # The one resample is the sample itself: both ends are what the resampling computes.
         assert found[name] == pytest.approx((value, value, value), abs=1e-12), name
@@ -123,9 +123,17 @@ def test_what_is_undefined_is_nan_and_none_in_json() -> None:
 
 def test_at_a_prevalence_ppv_is_that_of_bayes() -> None:
     probabilities, labels = made_up(1000)
-    weights = scores.at_prevalence(labels, 0.05)
+    weights = scores.at_prevalence(np.ones((1, 1000)), labels, 0.05)[0]
     found = scores.of_decisions(probabilities.argmax(1), labels, 2, np.ones((1, 1000)), weights)
     sensitivity, specificity = found['sensitivity'].value, found['specificity'].value
     alarms = 0.05 * sensitivity + 0.95 * (1 - specificity)
     assert found['ppv'].value == pytest.approx(0.05 * sensitivity / alarms)
     assert np.average(labels, weights=weights) == pytest.approx(0.05)
+
+
+def test_every_resample_has_the_prevalence() -> None:
+    """Who calls everybody ill is right on just as many."""
+    _, labels = made_up(100)
+    drawn = scores.at_prevalence(statistics.drawn(labels, 50, 0, None), labels, 0.1)
+    found = scores.of_decisions(np.ones(100, int), labels, 2, drawn)
+    assert found['ppv'][1:] == found['accuracy'][1:] == pytest.approx((0.1, 0.1))

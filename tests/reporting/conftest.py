@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pneumo_jax import config, run
-from pneumo_jax.evaluation import figures
+from pneumo_jax import canvas, config, run
 from pneumo_jax.reporting import report
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -28,7 +27,7 @@ def pictures(folder: pathlib.Path) -> pathlib.Path:
 
 
 def blank(figure: object, path: pathlib.Path) -> None:
-    """In place of `figures._save`, which takes most of a report's time."""
+    """In place of `canvas.save`, which takes most of a report's time."""
     Image.new('L', (2, 2)).save(path, 'png')
 
 
@@ -45,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     run.run(config.load(f'{ROOT}/configs/mlp.py:smoke', own), folder / 'classes')
     report.write([folder / 'classes'], folder / 'classes/report')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, '_save', blank)
+        patch.setattr(canvas, 'save', blank)
         for name in ('one', 'several'):
             report.write([folder / name], folder / name / 'report')
     return folder

@@ -177,6 +177,13 @@ def test_a_second_sweep_is_refused(
         ("'epochs': 1", "'epochs': 0", 'config.epochs=0 is out of range'),
         ("'epochs': 1", "'seed': 1", "'seed' is no override"),
         ("baseline='narrow'", "baseline='narow'", "did you mean 'narrow'"),
+        ('(0, 1)', '3', 'seeds must be a tuple or list, and is 3'),
+        ("'wide net'", '3', 'the name of a row must be a str, and is 3'),
+        ('Row(page, short)', 'Row(28, short)', 'the page must be a str, and is 28'),
+        ("short | {'model.hidden': 2}", '["epochs"]', 'the overrides must be a Mapping'),
+        ("'(64 units)'", "'(64|units)'", "'(64|units)' may have 100 letters, no |"),
+        ("'wide net'", "'w' * 300", 'may have 100 letters'),
+        ("'wide net'", "'шире'", 'needs a letter from a to z or a digit'),
         ('(0, 1)', '(0, 0)', 'seeds=(0, 0) must be whole numbers, each once'),
         ('(0, 1)', '()', 'a row and a seed at least'),
         ("'wide net'", "'Narrow!'", "row 'narrow' has the folder 'narrow' of another"),
@@ -219,6 +226,28 @@ def test_a_mistake_on_the_command_line_is_one_line(
 def test_a_folder_without_a_study(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep(folder.with_name('tinny')) == 2
     assert "did you mean 'experiments/tiny'" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_nowhere(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep(folder / 'a' / 'b' / 'c') == 2
+    assert 'no study at' in capsys.readouterr().err
+
+
+def test_a_control_takes_what_it_shares_from_another_study(
+    folder: pathlib.Path, finish: Finish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two rows of one config on either side, as where spread between equal runs is measured."""
+    study = folder / 'study.py'
+    study.write_text(study.read_text().replace("'model.hidden': 64", "'model.hidden': 2"))
+    finish()
+    assert sweep(folder) == 0
+    other = folder.with_name('other')
+    other.mkdir()
+    (other / 'study.py').write_text(study.read_text())
+    assert sweep(other, '--dry-run') == 0
+    assert capsys.readouterr().out.count('of experiments/tiny') == 4
+    assert sweep(other) == 0
+    assert len(lines(other)) == 4
 
 
 def test_one_mark_alone_is_told(

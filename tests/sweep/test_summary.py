@@ -53,9 +53,12 @@ def test_p_are_corrected_for_the_rows(study: Study, kept: list[Kept]) -> None:
     assert third.p_auroc == third.p_errors == 1, 'its runs are those of the baseline'
 
 
-def test_the_best_row_first_where_the_study_says_so(study: Study, kept: list[Kept]) -> None:
-    best = dataclasses.replace(study, sort=True, rows={'none': Row(''), **study.rows})
-    assert [s.row for s in summary.summaries(best, kept)] == ['wide net', 'narrow', 'none']
+def test_equal_rows_of_other_numbers_of_seeds_are_not_told_apart() -> None:
+    labels = np.arange(40) % 2
+    perfect = [np.tile(labels * 0.5, (count, 1)) for count in (5, 6, 7)]
+    for other in perfect[1:]:
+        gap, *_, p = statistics.paired_bootstrap(other, perfect[0], labels, 'auroc')
+        assert (gap, p) == (0, 1)
 
 
 def test_other_images_are_not_compared(study: Study, kept: list[Kept]) -> None:

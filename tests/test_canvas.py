@@ -1,0 +1,21 @@
+"""What all figures share."""
+
+import pathlib
+import warnings
+
+from pneumo_jax import canvas
+
+NAME = r'$\nothing$ of 5 $'
+
+
+def test_a_dollar_in_a_name_is_no_formula(tmp_path: pathlib.Path) -> None:
+    figure = canvas.figure(4, 3, NAME)
+    axes = figure.subplots()
+    axes.plot([1, 1000], [1, 2], label=NAME)
+    axes.set(xlabel=NAME, xscale='log', title=NAME)
+    axes.set_yticks([1, 2], [NAME, NAME])
+    axes.legend()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        canvas.save(figure, tmp_path / 'figure.png')
+    assert 'mathdefault' in axes.get_xticklabels()[1].get_text(), 'a power of ten is a formula'
