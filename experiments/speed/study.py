@@ -97,10 +97,17 @@ def door(argv: Sequence[str]) -> None:
 
 
 def main(python: str, chosen: Sequence[str]) -> None:
-    """Measure with the torch of `python`, tabulate, draw, and renew the two READMEs."""
+    """Measure with the torch of `python`, tabulate, draw, and renew the two READMEs.
+
+    Raises UserError, at the end, for the cases that failed.
+    """
+    failures = []
     for one in chosen or (*GRID, *OTHERS):
         for case in ON_A_GPU if one == 'gpu' else [one]:
-            measure(case, python)
+            try:
+                measure(case, python)
+            except errors.UserError as error:
+                failures.append(str(error))
     found = [json.loads(result(case).read_text()) for case in GRID if has(case)]
     table = '\n'.join([HEAD, re.sub(r'[^|]+', '---', HEAD), *map(row, found)])
     text = f'{about(found)}\n\n{table}'
@@ -110,6 +117,8 @@ def main(python: str, chosen: Sequence[str]) -> None:
     for readme in (HERE / 'README.md', ROOT / 'README.md'):
         put(readme, 'speed', text)
     put(HERE / 'README.md', 'others', '\n\n'.join(map(section, filter(has, (*OTHERS, *ON_A_GPU)))))
+    if failures:
+        raise errors.UserError(' '.join(failures))
 
 
 def put(readme: pathlib.Path, name: str, text: str) -> None:

@@ -28,8 +28,9 @@ def communication(
       statistics: the same of every BatchNorm statistic.
 
     An array as large as a parameter array is its gradient, once for each; 'metrics' are single
-    numbers. What is left over is 'statistics' where it is as large as one, else 'other': mostly the
-    gradients of the taps of a kernel that meet a small map, which are all that has to be summed.
+    numbers. What is left over is 'statistics' where it is as large as one, else 'other': gradients
+    of kernels in other forms, on a CPU those of the taps that meet a small map, which are all that
+    has to be summed, and of the 16 points of Winograd's 3x3 (from 128 channels on).
     `gradients_missing` counts the parameter arrays of which no gradient was found whole.
     """
     left = collections.Counter(parameters)

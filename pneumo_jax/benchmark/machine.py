@@ -1,14 +1,15 @@
 """What this machine can do at most: products of matrices, and copying memory.
 
-    python -m pneumo_jax.benchmark.machine
+    python -m pneumo_jax.benchmark.machine --rates
 
-prints them as JSON, with where they were measured. It is a process of its own, so that nothing of
-it stays on the device.
+prints them as JSON, with where they were measured, and without `--rates` that alone. It is a
+process of its own, so that nothing of it stays on the device.
 """
 
 import json
 import pathlib
 import platform
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -34,9 +35,10 @@ def main() -> None:
         'device': device.device_kind,
         'processor': processor(),
         'cores': runtime.cores(),
-        'flops_per_second': {dtype: product_rate(dtype) for dtype in DTYPES},
-        'copied_bytes_per_second': copy_rate(),
     }
+    if '--rates' in sys.argv:
+        found['flops_per_second'] = {dtype: product_rate(dtype) for dtype in DTYPES}
+        found['copied_bytes_per_second'] = copy_rate()
     print(json.dumps(found))
 
 

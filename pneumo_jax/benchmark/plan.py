@@ -14,7 +14,8 @@ from pneumo_jax.benchmark.cases import Case, Group
 
 Machine = dict[str, Any]  # what machine.py prints
 
-HAS_TORCH = 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'
+HAS_TORCH = 'import importlib.util as u; print(u.find_spec("torch") is not None)'
+VIRTUAL_MOST = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +75,10 @@ def check_peers(python: str) -> None:
             f'--peers needs {cases.PEERS_SCRIPT}: start from a checkout of the project.'
         )
     try:
-        missing = subprocess.run([python, '-c', HAS_TORCH]).returncode
+        said = subprocess.run([python, '-c', HAS_TORCH], capture_output=True, text=True).stdout
     except OSError as error:
         raise errors.UserError(f'--peers-python={python}: {error.strerror}.') from error
-    if missing:
+    if said.strip() != 'True':
         raise errors.UserError(
             f'{python} has no torch: pip install -r {cases.PEERS_SCRIPT.parent}/requirements.txt, '
             'or name a Python that has it with --peers-python.'
@@ -85,8 +86,13 @@ def check_peers(python: str) -> None:
 
 
 def check_devices(groups: Sequence[Group], machine: Machine) -> None:
-    """Refuse (`UserError`) more devices than there are, where they are not virtual."""
+    """Refuse (`UserError`) more devices than there are, or than may be parts of one processor."""
     most = max(case.mesh_size for group in groups for case in group)
+    if machine['platform'] == 'cpu' and most > VIRTUAL_MOST:
+        raise errors.UserError(
+            f'--devices and --processes ask for {most} devices together; a CPU is taken for '
+            f'{VIRTUAL_MOST} at most.'
+        )
     if machine['platform'] != 'cpu' and most > machine['devices']:
         raise errors.UserError(
             f'--devices and --processes ask for {most} devices together; here are '

@@ -12,6 +12,8 @@ from typing import Any
 
 Answer = dict[str, Any]
 Environment = dict[str, str]
+# Last words of a process that may allocate no more: C++'s, those of threads, OpenBLAS's.
+OUT_OF_MEMORY = ('bad_alloc', 'pthread_create failed', 'Memory allocation still failed')
 PATIENCE = 20  # seconds that a worker has to end by itself
 
 
@@ -122,7 +124,7 @@ class Job:
         said = [line for line in log.splitlines() if not re.match(r'\s*(@|\*\*\*|$)', line)]
         return WorkerError(
             f'the worker ended by {how}: {said[-1][:200] if said else "it said nothing"}',
-            out_of_memory=code == -signal.SIGKILL or 'bad_alloc' in log,
+            out_of_memory=code == -signal.SIGKILL or any(words in log for words in OUT_OF_MEMORY),
         )
 
     def __enter__(self) -> 'Job':

@@ -82,8 +82,10 @@ def work(rows: Sequence[Found]) -> str:
     ]
     heads = ['case', 'who', 'parameters', 'GFLOP a step', 'GFLOP/s', 'of the product rate']
     note = (
-        'Operations as the compiler or torch count those of the program as it is written; the '
-        'rate of products of matrices in the same type is 100 %.'
+        'Operations as the compiler or torch count those of the program as it is written, where a '
+        'convolution of ours for a CPU may have fewer (Winograd) or more: of two sides the one '
+        'with more images a second is the faster. The rate of products of matrices in the same '
+        'type is 100 %.'
     )
     return f'## Work of a train step\n\n{note}\n\n{table(heads, cells)}' if cells else ''
 
@@ -159,7 +161,7 @@ def communication(rows: Sequence[Found]) -> str:
                     f'{len(operations) - waiting} of {len(operations)}',
                 ]
             )
-    heads = ['case', 'who', 'operations', '4 x parameters', 'gradients', 'parts of gradients']
+    heads = ['case', 'who', 'operations', '4 x parameters', 'gradients', 'other forms of gradients']
     heads += ['BatchNorm', 'metrics', 'all bytes', 'asynchronous']
     return f'## Communication of a step, bytes\n\n{table(heads, body)}' if body else ''
 

@@ -10,6 +10,7 @@ from pneumo_jax import errors, files
 from pneumo_jax.benchmark.cases import Case
 
 FILE = 'benchmark.json'
+KEYS = {'origin', 'settings', 'machine', 'rows', 'largest_batches'}
 
 Found = dict[str, Any]
 
@@ -20,7 +21,10 @@ def read(folder: pathlib.Path) -> Found | None:
     if not path.exists():
         return None
     try:
-        return json.loads(path.read_text(encoding='utf-8'))
+        found = json.loads(path.read_text(encoding='utf-8'))
+        if not isinstance(found, dict) or not found.keys() >= KEYS:
+            raise ValueError(f'it needs {", ".join(sorted(KEYS))}')
+        return found
     except (ValueError, OSError) as error:
         raise errors.UserError(f'{path} cannot be read ({error}); give another --out.') from error
 
@@ -40,8 +44,13 @@ def check_same(folder: pathlib.Path, there: Found, here: Found) -> None:
 
 
 def has(rows: Sequence[Found], case: Case) -> bool:
-    """Whether `case` is among them."""
-    return any(row['case'] == dataclasses.asdict(case) for row in rows)
+    """Whether `case` is among them, and could be measured."""
+    return any(row['case'] == dataclasses.asdict(case) and not failed(row) for row in rows)
+
+
+def failed(row: Found) -> bool:
+    """Whether something of a case, or the search for its largest batch, could not be had."""
+    return bool(row.get('errors') or row.get('error'))
 
 
 def put(rows: list[Found], new: Sequence[Found]) -> None:

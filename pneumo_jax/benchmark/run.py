@@ -7,6 +7,7 @@ import pathlib
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,7 @@ Found = dict[str, Any]
 
 # What changes speed, and is written beside it.
 ENVIRONMENT = ('XLA_FLAGS', 'GLIBC_TUNABLES', 'OMP_NUM_THREADS', 'JAX_DEFAULT_MATMUL_PRECISION')
+SCRATCH = '.benchmark-'  # begins the name of a folder in `--out` that goes at the end
 MEMORY_SHARE = 0.8  # of what is available, where no limit is given
 
 
@@ -32,18 +34,20 @@ def run(options: Options) -> None:
     """Measure what is missing in `options.out`, and print its tables.
 
     Raises:
-        UserError: an option that cannot be, or a folder with another benchmark.
+        UserError: an option that cannot be, a folder with another benchmark, or what failed.
     """
     groups = plan.groups(options)
     with folder(options.out) as scratch:
         starter = Starter(scratch, options.peers_python)
-        machine = starter.machine()
+        machine = starter.machine(rates=not (options.out / results.FILE).exists())
         plan.check_devices(groups, machine)
         found = begin(options, machine)
         starter = dataclasses.replace(starter, gpus=plan.gpus(machine))
         missing = [g for g in groups if not all(results.has(found['rows'], case) for case in g)]
         searched = plan.searches(groups) if options.largest_batch else []
-        searched = [case for case in searched if not results.has(found['largest_batches'], case)]
+        limit = int(options.memory_limit * 2**30)
+        known = [one for one in found['largest_batches'] if limit in (0, one['memory_limit'])]
+        searched = [case for case in searched if not results.has(known, case)]
         ticks = sum(rounds.units(group, options.measure, options.repeats) for group in missing)
         with tqdm(total=ticks + len(searched), unit='part', leave=False) as bar:
             session = Session(options, starter, found, bar)
@@ -53,6 +57,11 @@ def run(options: Options) -> None:
                 session.search(case)
         keep(options.out, found)
     print(f'{report.text(found)}\nEverything is in {options.out}')
+    if failed := sum(map(results.failed, [*found['rows'], *found['largest_batches']])):
+        raise errors.UserError(
+            f'{failed} of the cases could not be measured, as the tables say; the same command '
+            'tries them again.'
+        )
 
 
 @contextlib.contextmanager
@@ -62,16 +71,16 @@ def folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
         try:
             out.mkdir(parents=True, exist_ok=True)
             stack.enter_context(workdir.locked(out))
+            for old in out.glob(f'{SCRATCH}*/'):  # of benchmarks that were killed
+                shutil.rmtree(old, ignore_errors=True)
+            scratch = pathlib.Path(tempfile.mkdtemp(prefix=SCRATCH, dir=out))
+            stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         except OSError as error:
             raise errors.UserError(f'--out={out}: {error.strerror}; give another.') from error
         except errors.UserError as error:
             raise errors.UserError(
                 f'{out} is in use by another benchmark; wait for it, or give another --out.'
             ) from error
-        scratch = out / 'scratch'
-        shutil.rmtree(scratch, ignore_errors=True)  # of a benchmark that was killed
-        scratch.mkdir()
-        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         yield scratch
 
 

@@ -35,7 +35,8 @@ def search(
 ) -> Row:
     """The largest batch of `case`, with every try: its peak, or why it failed.
 
-    A failure that is not one of memory ends the search, and is its `error`.
+    A failure that is not one of memory ends the search, and is its `error`; what fitted until then
+    is its batch.
     """
     tries: list[Row] = []
 
@@ -61,6 +62,7 @@ def search(
         row['batch'] = largest(fits)
     except WorkerError as error:
         row['error'] = str(error)
+        row['batch'] = max((one['batch'] for one in tries if one['fits']), default=0)
     return {**row, 'tries': tries}
 
 

@@ -9,12 +9,14 @@ import socket
 import subprocess
 import sys
 
+from pneumo_jax import errors
 from pneumo_jax.benchmark import cases
 from pneumo_jax.benchmark.cases import Case
 from pneumo_jax.benchmark.pool import Answer, Environment, Job
 
 VIRTUAL = '--xla_force_host_platform_device_count'
 JOINING = ('JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')
+DEVICES = 'JAX_NUM_CPU_DEVICES'  # says the same as `VIRTUAL`, and goes before it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,17 +38,21 @@ class Starter:
         environments = [self.environment(case, rank, meeting) for rank in range(case.processes)]
         return Job([*program, json.dumps(given)], environments, folder, memory_limit)
 
-    def machine(self) -> Answer:
-        """What machine.py finds."""
-        command = [sys.executable, '-m', 'pneumo_jax.benchmark.machine']
+    def machine(self, *, rates: bool) -> Answer:
+        """What machine.py finds, with `rates` or without. UserError where jax does not start."""
+        command = [sys.executable, '-m', 'pneumo_jax.benchmark.machine', *['--rates'][:rates]]
         alone = Case(cases.OURS, '', {}, 0, 0)
         environment = self.environment(alone, 0, '')
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            said = [line for line in done.stderr.splitlines() if line.strip()]
+            raise errors.UserError(f'jax does not start here: {said[-1] if said else "no word"}')
         return json.loads(done.stdout.splitlines()[-1])
 
     def environment(self, case: Case, rank: int, meeting: str) -> Environment:
         """Of process `rank` of a case: its devices, and where it meets the others."""
-        kept = {name: value for name, value in os.environ.items() if name not in JOINING}
+        dropped = (*JOINING, DEVICES)
+        kept = {name: value for name, value in os.environ.items() if name not in dropped}
         flags = re.sub(rf'{VIRTUAL}=\d+', '', kept.get('XLA_FLAGS', ''))
         kept |= {
             'XLA_FLAGS': f'{flags} {VIRTUAL}={case.devices}'.strip(),

@@ -8,9 +8,8 @@ from flax.typing import Dtype
 from jax import Array, lax
 from jaxtyping import Float
 
-from pneumo_jax.errors import UserError
 from pneumo_jax.models import pooling
-from pneumo_jax.models.layers import Conv, Dense, batch_norm, torch_default
+from pneumo_jax.models.layers import Conv, Dense, batch_norm, check_odd, torch_default
 
 
 class CNN(nn.Module):
@@ -24,7 +23,7 @@ class CNN(nn.Module):
     axis_name: str | None = None
 
     def __post_init__(self) -> None:
-        _check_odd(self.kernel)
+        check_odd(self.kernel)
         super().__post_init__()
 
     @nn.compact
@@ -55,7 +54,7 @@ class CNNBatchNormDropout(nn.Module):
     axis_name: str | None = None
 
     def __post_init__(self) -> None:
-        _check_odd(self.kernel)
+        check_odd(self.kernel)
         super().__post_init__()
 
     @nn.compact
@@ -79,10 +78,3 @@ def _flat(x: Float[Array, 'b h w c']) -> Float[Array, 'b k']:
     then done with vectors: the second block of `CNN` and its product 2.6 to 2.3 ms at 28 px.
     """
     return lax.optimization_barrier(x).reshape(x.shape[0], -1)
-
-
-def _check_odd(kernel: int) -> None:
-    if kernel % 2 == 0:
-        raise UserError(
-            f'kernel={kernel}: a CNN takes odd kernels; use {kernel - 1 or 3} or {kernel + 1}.'
-        )

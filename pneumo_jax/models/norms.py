@@ -22,7 +22,12 @@ Kept = tuple[Map, Vector, Vector, Vector]
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def moments(x: Map, axis_name: str | None) -> Moments:
-    """(mean, variance) over all axes but the last and the mapped one, in float32."""
+    """(mean, variance) over all axes but the last and the mapped one, in float32.
+
+    The variance is the mean square less the squared mean, as flax has it, in one pass: its relative
+    error grows with (mean / deviation)^2, to a tenth where the mean is a thousand deviations. A
+    pass over centred maps costs half of the time again.
+    """
     return _moments_forward(x, axis_name)[0]
 
 

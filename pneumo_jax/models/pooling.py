@@ -35,6 +35,8 @@ def max_pool(x: Map, window: int, *, stride: int, padding: int = 0) -> Map:
         functools.partial(form, window=window, stride=stride, padding=padding)
         for form in (_library, _named)
     )
+    if window**2 > np.iinfo(np.int8).max:  # which numbers the taps of a window
+        cpu = library
     return forms.choose(x, cpu=cpu, default=library, converted=named)
 
 

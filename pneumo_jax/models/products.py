@@ -100,4 +100,5 @@ def _live_taps(length: int, size: int, stride: int, padding: int) -> tuple[range
         for i in range(size)
         if any(0 <= start + i - padding < length for start in range(0, travel, stride))
     ]
+    live = live or [0]  # at a stride over all of a small map, which gives zeros
     return range(live[0], live[-1] + 1), travel

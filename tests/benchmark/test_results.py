@@ -18,24 +18,29 @@ def row(case: Case, **more: Any) -> dict[str, Any]:
 def test_rows_are_found_again_by_their_case() -> None:
     rows = [row(ONE, mark=1)]
     assert results.has(rows, ONE)
+    assert not results.has([row(ONE, errors={'step': 'why'})], ONE)
     assert not results.has(rows, TWO)
     results.put(rows, [row(ONE, mark=2), row(TWO, mark=3)])
     assert [found['mark'] for found in rows] == [2, 3]
+
+
+def whole(*rows: int) -> dict[str, Any]:
+    return {key: list(rows) for key in results.KEYS}
 
 
 def test_a_kill_while_writing_leaves_the_file_before(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert results.read(tmp_path) is None
-    results.save(tmp_path, {'rows': [1]})
+    results.save(tmp_path, whole(1))
 
     def killed(self: pathlib.Path, target: pathlib.Path) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pathlib.Path, 'replace', killed)
     with pytest.raises(KeyboardInterrupt):
-        results.save(tmp_path, {'rows': [1, 2]})
-    assert results.read(tmp_path) == {'rows': [1]}
+        results.save(tmp_path, whole(1, 2))
+    assert results.read(tmp_path) == whole(1)
     assert [path.name for path in tmp_path.iterdir()] == [results.FILE]
 
 

@@ -26,7 +26,8 @@ MACHINE = {
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Any:
     """Go through the door in this process, with a machine that need not be measured."""
     monkeypatch.setattr(doors, 'keep_memory', lambda: None)  # it would start pytest again
-    monkeypatch.setattr(Starter, 'machine', lambda self: MACHINE | {'origin': runtime.provenance()})
+    origin = runtime.provenance()
+    monkeypatch.setattr(Starter, 'machine', lambda self, rates: MACHINE | {'origin': origin})
 
     def enter(*arguments: str) -> int:
         return doors.enter(cli.main, ['benchmark', '--out', str(tmp_path / 'out'), *arguments])
@@ -48,6 +49,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Any:
         (['--dtypes', 'float16'], "did you mean 'bfloat16'"),
         (['--data', 'nothing.npz'], 'nothing.npz: there is no such file'),
         (['--out', '/dev/null/out'], '/dev/null/out'),
+        (['--devices', '100000'], 'a CPU is taken for 64 at most'),
+        (['--peers', 'torch', '--peers-python', '/bin/true'], '/bin/true has no torch'),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -87,7 +90,7 @@ def test_more_gpus_than_there_are(
     run: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = MACHINE | {'platform': 'gpu', 'devices': 2, 'device': 'A 1', 'origin': {}}
-    monkeypatch.setattr(Starter, 'machine', lambda self: machine)
+    monkeypatch.setattr(Starter, 'machine', lambda self, rates: machine)
     assert run('--devices', '1,4') == 2
     assert 'ask for 4 devices together; here are 2 (A 1)' in capsys.readouterr().err
 
@@ -156,8 +159,44 @@ def test_a_killed_benchmark_keeps_its_rows_and_goes_on(
         'benchmark.md',
         'benchmark.png',
     ]
+    (out / 'benchmark.json').rename(tmp_path / 'kept')
+    (out / 'benchmark.json').write_text('{}')
+    assert run(*arguments) == 2
+    assert 'benchmark.json cannot be read (it needs largest_batches' in capsys.readouterr().err
+    (tmp_path / 'kept').rename(out / 'benchmark.json')
     assert run(*arguments, '--repeats', '1') == 2
     assert 'repeats: 5 there, 1 here' in capsys.readouterr().err
+
+
+def test_what_failed_is_told_and_tried_again(
+    run: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: pathlib.Path,
+) -> None:
+    def measure(group: cases.Group, start: Any, **options: Any) -> list[rounds.Row]:
+        return [
+            {
+                'group': case.group,
+                'name': case.name,
+                'case': vars(case),
+                'worker': {},
+                'images_per_second': {} if wrong else {'step': rounds.summary([3.0])},
+                'peak_bytes': 1,
+                'errors': wrong,
+            }
+            for case in group
+        ]
+
+    monkeypatch.setattr(rounds, 'measure', measure)
+    own = tmp_path / 'out' / 'scratch'
+    own.mkdir(parents=True)
+    wrong = {'step': 'the worker ended by SIGKILL: it said nothing'}
+    assert run('--measure', 'step') == 2
+    assert '1 of the cases could not be measured' in capsys.readouterr().err
+    wrong = {}
+    assert run('--measure', 'step') == 0
+    assert own.is_dir(), 'a folder of the user is left alone'
 
 
 def test_the_verb_from_end_to_end(door: Any, tmp_path: pathlib.Path) -> None:

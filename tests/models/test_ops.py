@@ -100,6 +100,11 @@ def test_a_map_smaller_than_the_kernel_is_filled_with_zeros(
     np.testing.assert_allclose(y, library(filled, kernel, size, 0, 1), atol=1e-5)
 
 
+def test_a_kernel_that_meets_padding_alone() -> None:
+    y = ops.conv(jnp.ones((1, 1, 1, 3)), jnp.ones((1, 1, 3, 2)), stride=2, padding=1)
+    assert y.shape == (1, 2, 2, 2) and not y.any()
+
+
 @pytest.mark.parametrize('kind', ['3x3, 2 px', '1x1 strided', 'tiles that fit', 'depthwise 7x7'])
 def test_each_platform_gets_its_own_form(kind: str) -> None:
     h, w, i, o, size, stride, padding, groups = KINDS[kind]

@@ -64,6 +64,12 @@ def test_nan_is_not_hidden() -> None:
         assert jnp.isnan(pooling.max_pool(x, 2, stride=2)).all()
 
 
+def test_a_window_of_more_taps_than_a_byte_numbers() -> None:
+    x = jax.random.normal(jax.random.key(0), (1, 24, 24, 2))
+    expected = x.reshape(1, 2, 12, 2, 12, 2).max((2, 4))
+    np.testing.assert_array_equal(pooling.max_pool(x, 12, stride=12), expected)
+
+
 def test_a_map_smaller_than_the_window_gives_one_value() -> None:
     x = jnp.arange(3.0).reshape(1, 1, 3, 1)
     assert pooling.max_pool(x, 2, stride=2).tolist() == [[[[1.0]]]]

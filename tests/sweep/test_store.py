@@ -99,7 +99,7 @@ def pickled(folder: pathlib.Path) -> None:
         (replace('narrow,0,', 'narrow,0,1,'), 'line 2 has another number of columns'),
         (replace('narrow,0,', 'narrow,7,'), 'narrow-7/val'),
         (replace('narrow,1,', 'narrow,0,'), "narrow', seed 0"),
-        (replace('narrow,1,', '"narrow,1,'), 'delimiter'),
+        (replace('narrow,1,', '"narrow,1,'), 'expected after'),
         (replace('""name""', '""nam""'), "argument 'nam'"),
         (nudge, "'narrow', seed 1: test auroc is"),
     ],
