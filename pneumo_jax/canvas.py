@@ -36,7 +36,7 @@ def plain(axes: 'Axes') -> None:
 
 def cut(name: str) -> str:
     """A name of 22 letters at most."""
-    return name if len(name) <= 22 else name[:21] + '…'
+    return _letters(name if len(name) <= 22 else name[:21] + '…')
 
 
 def save(figure: 'Figure', path: pathlib.Path) -> None:
@@ -54,3 +54,9 @@ def _literally(figure: 'Figure') -> None:
     powers = {t for axis in sides if axis.get_scale() == 'log' for t in axis.findobj(Text)}
     for text in set(figure.findobj(Text)) - powers:
         text.set_parse_math(False)
+        text.set_text(_letters(text.get_text()))
+
+
+def _letters(name: str) -> str:
+    """What no letter is, in the name of a file or folder, as a question mark."""
+    return name.encode('utf-8', 'replace').decode()

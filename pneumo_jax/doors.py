@@ -5,6 +5,7 @@ twice.
 """
 
 import argparse
+import errno
 import os
 import pathlib
 import sys
@@ -118,13 +119,17 @@ def keep_memory() -> None:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
 def enter(door: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
     """Go through `door`; the user's mistakes are one line on stderr and exit code 2."""
     try:
         door(argv)
-        sys.stdout.flush()
+        if sys.stdout:  # else it is closed
+            sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         return 141
     except errors.UserError as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
@@ -132,10 +137,22 @@ def enter(door: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
     except errors.Stopped as stopped:
         print(stopped, file=sys.stderr)
         return stopped.code
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _silence()
+        where = f' ({error.filename})' if error.filename else ''
+        print(f'error: nothing can be written: {error.strerror}{where}.', file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
-        print('stopped; the same command goes on from the last checkpoint.', file=sys.stderr)
+        print('stopped.', file=sys.stderr)
         return 130
     return 0
+
+
+def _silence() -> None:
+    """What is left to be printed goes nowhere: Python would try again, and complain, at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def script(work: Callable[[], None], about: str | None) -> int:

@@ -10,11 +10,21 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from pneumo_jax import errors
+
 # What reading a csv, JSON or npz file raises that is damaged, or holds other things than it should.
 DAMAGES = (
     *(OSError, EOFError, ValueError, KeyError, TypeError),
     *(csv.Error, zipfile.BadZipFile, zlib.error),
 )
+
+
+def expanded(path: str | pathlib.Path) -> pathlib.Path:
+    """A path with ~ as the home folder. Raises UserError where there is no such home."""
+    try:
+        return pathlib.Path(path).expanduser()
+    except RuntimeError as error:
+        raise errors.UserError(f'{path}: {error} Give the path without ~.') from error
 
 
 @contextlib.contextmanager

@@ -1,6 +1,10 @@
 import pathlib
 from typing import Any
 
+import pytest
+
+from pneumo_jax import cli, doors
+
 CLI = 'pneumo_jax'
 
 
@@ -11,6 +15,16 @@ def test_data_prints_counts_and_draws_the_figure(tmp_path: pathlib.Path, door: A
     assert 'Pneumonia' in told.stdout
     assert 'synthetic' in told.stdout
     assert figure.read_bytes().startswith(b'\x89PNG')
+
+
+@pytest.mark.parametrize(
+    ('out', 'told'),
+    [('sheet.xyz', 'must end with .png'), ('/dev/null/sheet.png', 'cannot be written')],
+)
+def test_a_figure_that_cannot_be(out: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ['data', '--config', 'configs/cnn.py:smoke', '--out', out]
+    assert doors.enter(cli.main, command) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_data_counts_the_official_file(

@@ -1,4 +1,5 @@
 import pathlib
+import shlex
 import subprocess
 import sys
 from typing import Any
@@ -54,6 +55,21 @@ def test_a_reader_that_has_seen_enough_is_no_mistake() -> None:
         process.stdout.close()
         assert process.wait() == 141
         assert process.stderr.read() == b''
+
+
+@pytest.mark.skipif(not pathlib.Path('/dev/full').exists(), reason='no /dev/full here')
+def test_a_full_disk_is_one_line() -> None:
+    code = (
+        'import sys\nfrom pneumo_jax import doors\n'
+        'sys.exit(doors.enter(lambda argv: print("x" * 9999), []))'
+    )
+    for out, expected in (
+        ('/dev/full', (2, b'error: nothing can be written: No space left on device.\n')),
+        ('&-', (0, b'')),
+    ):
+        command = f'{shlex.join([sys.executable, "-c", code])} >{out}'
+        done = subprocess.run(command, shell=True, capture_output=True)
+        assert (done.returncode, done.stderr) == expected
 
 
 def test_the_run_folder_is_named_after_page_and_form() -> None:

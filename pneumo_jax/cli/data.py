@@ -38,6 +38,7 @@ def add(verbs: Any) -> None:
 def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Print what a config's data are, and draw images of every class, or a contact sheet."""
     config = arguments.parser.load_config(arguments, rest)
+    _check(arguments.out)
 
     from pneumo_jax import data
     from pneumo_jax.data import dataset
@@ -51,6 +52,17 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     train = loaded.train
     figures.samples(train.images, train.labels, loaded.classes, loaded.title, arguments.out)
     print(f'The first training images of every class: {arguments.out}')
+
+
+def _check(out: pathlib.Path) -> None:
+    if out.suffix != '.png':
+        raise errors.UserError(f'--out {out}: the name must end with .png.')
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open('ab'):
+            pass
+    except OSError as error:
+        raise errors.UserError(f'--out {out} cannot be written: {error.strerror}.') from error
 
 
 def show_augmented(config: Any, loaded: Any, out: pathlib.Path) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 import sys
 
-from pneumo_jax import errors
+from pneumo_jax import errors, files
 from pneumo_jax.data import medmnist
 from pneumo_jax.data.dataset import SPLITS, Dataset
 
@@ -58,14 +58,14 @@ def load(
         if path:
             # A folder is limited before it is decoded, unless what follows needs all its images.
             early = 0 if groups or val != 'official' else limit
-            dataset = _given(pathlib.Path(path).expanduser(), size, early, val_fraction, seed)
+            dataset = _given(files.expanded(path), size, early, val_fraction, seed)
         else:
             dataset = _named(name, size, seed, fallback)
     except OSError as error:
         raise errors.UserError(f'the data cannot be read: {error}') from error
     checks.check(dataset)
     if groups:
-        dataset = _with_patients(dataset, pathlib.Path(groups).expanduser())
+        dataset = _with_patients(dataset, files.expanded(groups))
     if val == 'patients':
         dataset = splits.patient_disjoint(dataset, seed)
     return splits.limited(dataset, limit) if limit else dataset

@@ -42,13 +42,17 @@ def decode(file: BinaryIO) -> UInt8[np.ndarray, 'h w c']:
     from pydicom.pixels.processing import apply_color_lut
 
     dataset = _checked(file)
-    kind = dataset.PhotometricInterpretation
+    gray = dataset.PhotometricInterpretation in GRAY
     stored = pixels.pixel_array(dataset)
-    if kind in GRAY:
-        return _gray(stored, dataset)[..., None]
-    if kind == 'PALETTE COLOR':
+    full = 255 if stored.dtype == np.uint8 else 2**dataset.BitsStored - 1
+    if dataset.PhotometricInterpretation == 'PALETTE COLOR':
         stored = apply_color_lut(stored, dataset)
-    return stored if stored.dtype == np.uint8 else np.rint(stored / 257).astype(np.uint8)
+        full = np.iinfo(stored.dtype).max
+    if stored.shape != (dataset.Rows, dataset.Columns, 3)[: 2 if gray else 3]:
+        raise ValueError(f'its header and its pixels, of shape {stored.shape}, do not agree')
+    if gray:
+        return _gray(stored, dataset)[..., None]
+    return np.rint(np.minimum(stored, full) / (full / 255)).astype(np.uint8)
 
 
 def _checked(file: BinaryIO) -> 'Dataset':
@@ -158,4 +162,6 @@ def _shown(levels: Int[np.ndarray, ' n'], dataset: 'Dataset') -> Float[np.ndarra
             ends = np.array([-1e12, 1e12])  # what is far outside of the window
             values = processing.apply_windowing(np.concatenate([values, ends]), dataset)
         values, (low, high) = values[:-2], values[-2:]
+    if not np.isfinite([*values, low, high]).all():
+        raise ValueError('its rescaling or its window gives no numbers')
     return np.clip((values - low) / (high - low or 1), 0, 1)

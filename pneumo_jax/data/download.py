@@ -58,7 +58,11 @@ def _mirrored(url: str) -> str:
     mirror = os.environ.get('PNEUMO_JAX_MIRROR', '')
     if not mirror:
         return url
-    if urllib.parse.urlsplit(mirror).scheme not in ('http', 'https'):
+    try:
+        scheme = urllib.parse.urlsplit(mirror).scheme
+    except ValueError as error:
+        raise UserError(f'$PNEUMO_JAX_MIRROR={mirror!r}: {error}.') from error
+    if scheme not in ('http', 'https'):
         raise UserError(f'$PNEUMO_JAX_MIRROR={mirror!r}: must begin with http:// or https://.')
     return f'{mirror.rstrip("/")}/{pathlib.PurePosixPath(urllib.parse.urlsplit(url).path).name}'
 

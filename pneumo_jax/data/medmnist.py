@@ -5,7 +5,6 @@ then in ~/.medmnist, the folder of the medmnist package, and else downloaded to 
 """
 
 import ast
-import csv
 import dataclasses
 import functools
 import importlib.util
@@ -13,10 +12,8 @@ import os
 import pathlib
 from typing import Any
 
-import numpy as np
-
-from pneumo_jax import errors
-from pneumo_jax.data import arrays, download
+from pneumo_jax import errors, files
+from pneumo_jax.data import arrays, download, groups
 from pneumo_jax.data.dataset import SPLITS, Dataset, Split
 from pneumo_jax.errors import UserError
 
@@ -98,8 +95,14 @@ def patients_beside(path: pathlib.Path, flag: str) -> pathlib.Path | None:
 
 def _places(flag: str, size: int) -> list[pathlib.Path]:
     suffix = '' if size == 28 else f'_{size}'
-    folders = [os.environ.get('PNEUMO_JAX_DATA', ''), '~/.medmnist']
-    return [pathlib.Path(f).expanduser() / f'{flag}{suffix}.npz' for f in folders if f]
+    given = os.environ.get('PNEUMO_JAX_DATA')
+    folders = [files.expanded(given)] if given else []
+    try:
+        folders.append(pathlib.Path.home() / '.medmnist')
+    except RuntimeError as error:  # a user without a home, as in containers
+        if not given:
+            raise UserError('there is no home folder for data: set PNEUMO_JAX_DATA.') from error
+    return [folder / f'{flag}{suffix}.npz' for folder in folders]
 
 
 def _official_file(flag: str, size: int) -> pathlib.Path:
@@ -121,31 +124,6 @@ def _official_file(flag: str, size: int) -> pathlib.Path:
 
 
 def _grouped(found: dict[str, Split], table: pathlib.Path) -> dict[str, Split]:
-    """The same splits with patients from a csv with the columns split, index, label, patient.
-
-    Raises:
-      UserError: where the table does not describe exactly these images, in this order.
-    """
-    try:
-        with table.open(newline='', encoding='utf-8') as file:
-            rows = [
-                (SPLITS.index(row['split']), int(row['index']), int(row['label']), row['patient'])
-                for row in csv.DictReader(file)
-            ]
-    except (KeyError, ValueError, TypeError, csv.Error) as error:
-        problem = f'is not a table of patients: {error!r}'
-        raise UserError(f'{table}: {problem}. Mend or delete it.') from error
-    images = [
-        (place, index, label)
-        for place, split in enumerate(SPLITS)
-        for index, label in enumerate(found[split].labels.tolist())
-    ]
-    rows.sort()
-    if [row[:3] for row in rows] != images:
-        raise UserError(f'{table}: does not fit the images beside it. Mend or delete it.')
-    return {
-        split: dataclasses.replace(
-            found[split], groups=np.array([row[3] for row in rows if row[0] == place])
-        )
-        for place, split in enumerate(SPLITS)
-    }
+    """The same splits with patients. Raises UserError where the table does not fit the images."""
+    patients = groups.read(table, {split: found[split].labels for split in SPLITS})
+    return {split: dataclasses.replace(found[split], groups=patients[split]) for split in SPLITS}

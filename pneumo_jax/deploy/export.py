@@ -52,9 +52,10 @@ def export(loaded: Trained, formats: Sequence[str], out: pathlib.Path) -> dict[s
         with tempfile.TemporaryDirectory(dir=out.parent, prefix='.export-') as name:
             stage = pathlib.Path(name)
             for kind in tqdm(formats, desc='export', disable=None, leave=False):
-                write, example = FORMATS[kind]
+                write, *examples = FORMATS[kind]
                 about['files'] |= write(loaded, stage, images, expected)
-                shutil.copyfile(CONSUMERS / example, stage / example)
+                for example in examples:
+                    shutil.copyfile(CONSUMERS / example, stage / example)
             files.write_json(stage / ABOUT, about)
             out.mkdir(exist_ok=True)
             for path in stage.iterdir():
@@ -142,9 +143,9 @@ def _safetensors(
     return written
 
 
-FORMATS: dict[str, tuple[Callable[..., dict[str, Any]], str]] = {
-    'stablehlo': (_stablehlo, 'use_stablehlo.py'),
-    'onnx': (_onnx, 'use_onnx.py'),
+FORMATS: dict[str, tuple[Any, ...]] = {  # what writes it, and the examples that use it
+    'stablehlo': (_stablehlo, 'use_stablehlo.py', 'read_images.py'),
+    'onnx': (_onnx, 'use_onnx.py', 'read_images.py'),
     'safetensors': (_safetensors, 'use_weights.py'),
 }
 

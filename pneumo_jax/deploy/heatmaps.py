@@ -33,7 +33,8 @@ class Painter(NamedTuple):
 
     def place(self, file: File) -> pathlib.Path:
         """Where the map of a file lies: never outside of the folder."""
-        parts = [part for part in file.path.parts if part not in (file.path.anchor, '..')]
+        names = {file.path.anchor: '_root', '..': '_up'}
+        parts = [names.get(part, part) for part in file.path.parts]
         return self.folder.joinpath(*parts[:-1], f'{parts[-1]}.png')
 
     def has(self, file: File) -> bool:

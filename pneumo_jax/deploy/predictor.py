@@ -86,12 +86,12 @@ def load(
     """The finished runs in these folders.
 
     With `prevalence` the probabilities are those of a place where so large a share of the images
-    is of the second class, the ill. `calibration_of` is the folder that `evaluate` wrote to, the
-    first run's unless given; what was fitted to other weights does not count.
+    is of the second class, the ill. `calibration_of` is the folder that `evaluate` wrote to. Unless
+    given it is the first run's, and what was fitted to other weights there does not count.
 
     Raises:
-        UserError: `trained.load` refuses the runs, or they have other than two classes and a
-            `prevalence` is given.
+        UserError: `trained.load` refuses the runs, they have other than two classes and a
+            `prevalence` is given, or `calibration_of` holds nothing that was fitted to them.
     """
     loaded, mesh = trained.load(*runs), runtime.mesh()
     folder = calibration_of or runs[0]
@@ -101,6 +101,11 @@ def load(
     )
     weights, found = fitted.fingerprints(runs), fitted.read(folder)
     fit = found if found and found.weights == weights else None
+    if calibration_of and not fit:
+        raise errors.UserError(
+            f'--calibration {folder}: holds no {fitted.FILE} that was fitted to these weights; '
+            '`python -m pneumo_jax evaluate RUN --out FOLDER` writes it.'
+        )
     content = (folder / fitted.FILE).read_bytes() if fit else b''
     digest = hashlib.sha256(repr((weights, prevalence, content)).encode()).hexdigest()[:12]
     shares = None if prevalence is None else (_shares(runs[0], loaded), _two(prevalence, loaded))

@@ -25,9 +25,12 @@ class Table(NamedTuple):
     done: set[Key]
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Append rows: a kill after this call loses none of them."""
-        self.file.write(_text(rows, self.columns, self.path.suffix))
-        self.file.flush()
+        """Append rows: a kill after this call loses none of them. UserError on a full disk."""
+        try:
+            self.file.write(_text(rows, self.columns, self.path.suffix))
+            self.file.flush()
+        except OSError as error:
+            raise errors.UserError(f'{self.path} cannot be written: {error.strerror}.') from error
 
 
 def key(row: Row) -> Key:

@@ -30,35 +30,44 @@ def find(paths: Sequence[pathlib.Path]) -> list[File]:
 
     In folders a file counts by its suffix or, whatever its name is, by what it holds if that is
     DICOM. Hidden files and folders, __MACOSX and DICOMDIR are passed over, and links to folders
-    are not followed.
+    are not followed. A folder within that cannot be opened counts as a file, which cannot be read.
 
     Raises:
-        UserError: a path that is not there, or a folder without images.
+        UserError: a path that is not there or cannot be looked at, or a folder without images.
     """
     found: dict[pathlib.Path, File] = {}
     for path in paths:
-        if path.is_dir():
-            images = [_file(each, named=False) for each in _images(path)]
-            if not images:
-                raise UserError(
-                    f'{path}: no images in this folder. Read are {", ".join(SUFFIXES)}, '
-                    'and DICOM under any name.'
-                )
-        elif path.is_file():
-            images = [_file(path, named=True)]
-        else:
-            raise UserError(f'{path}: there is no such file or folder.')
+        try:
+            images = _found(path)
+        except OSError as error:
+            raise UserError(f'{path} cannot be read: {error.strerror}.') from error
         for image in images:
             found.setdefault(image.path, image)
     return list(found.values())
 
 
+def _found(path: pathlib.Path) -> list[File]:
+    if path.is_file():
+        return [_file(path, named=True)]
+    if not path.is_dir():
+        raise UserError(f'{path}: there is no such file or folder.')
+    images = [_file(each, named=False) for each in _images(path)]
+    if not images:
+        raise UserError(
+            f'{path}: no images in this folder. Read are {", ".join(SUFFIXES)}, '
+            'and DICOM under any name.'
+        )
+    return images
+
+
 def _images(root: pathlib.Path) -> Iterator[pathlib.Path]:
-    for folder, subfolders, names in os.walk(root):
+    closed: list[OSError] = []
+    for folder, subfolders, names in os.walk(root, onerror=closed.append):
         subfolders[:] = sorted(name for name in subfolders if _is_shown(name))
         for path in (pathlib.Path(folder, name) for name in sorted(names) if _is_shown(name)):
             if path.is_file() and (path.suffix.lower() in SUFFIXES or _holds_dicom(path)):
                 yield path
+    yield from (pathlib.Path(error.filename) for error in closed)
 
 
 def _is_shown(name: str) -> bool:

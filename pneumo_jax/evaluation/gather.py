@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from pneumo_jax import data, errors, runtime
+from pneumo_jax import data, errors, files, runtime
 from pneumo_jax.data import external, groups, medmnist
 from pneumo_jax.data.dataset import Dataset
 from pneumo_jax.evaluation import mc_dropout, metrics, scoring
@@ -98,7 +98,7 @@ def table_of(config: dict[str, Any], split: str) -> pathlib.Path | None:
     if config['limit'] or (config['val'] != 'official' and split != 'test'):
         return None
     if config['groups']:
-        return pathlib.Path(config['groups']).expanduser()
+        return files.expanded(config['groups'])
     if config['path'] or config['name'] == 'synthetic':
         return None
     return medmnist.patients(config['name'], config['size'])

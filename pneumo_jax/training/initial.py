@@ -12,7 +12,7 @@ from flax import traverse_util
 from ml_collections import ConfigDict
 
 from pneumo_jax import config as configs
-from pneumo_jax import errors, weights
+from pneumo_jax import errors, files, weights
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.models import heads, pretrained
 from pneumo_jax.models.pretrained import fit, hub
@@ -76,7 +76,7 @@ def _own(source: str) -> pathlib.Path | None:
     Raises:
         UserError: the folder is missing, or has no weights.
     """
-    path = pathlib.Path(source).expanduser()
+    path = files.expanded(source)
     if path.is_dir() or source.startswith(RUNS):
         path = path if path.suffix == '.safetensors' else path / workdir.WEIGHTS
         if not path.is_file():

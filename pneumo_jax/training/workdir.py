@@ -91,14 +91,22 @@ def record_scoring(folder: pathlib.Path, split: str) -> None:
         'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
     }
     with (folder / SCORED).open('a', encoding='utf-8') as file:
-        file.write(json.dumps(row) + '\n')
+        file.write('\n' * _cut_short(folder / SCORED) + json.dumps(row) + '\n')
 
 
 def times_scored(folder: pathlib.Path, split: str) -> int:
     """How often `record_scoring` noted the split."""
-    path = folder / SCORED
-    lines = path.read_text(encoding='utf-8').splitlines() if path.exists() else []
-    return sum(json.loads(line)['split'] == split for line in lines)
+    path, count = folder / SCORED, 0
+    for line in path.read_text(encoding='utf-8').splitlines() if path.exists() else []:
+        with contextlib.suppress(ValueError):  # a kill cut it short, before anything was scored
+            count += json.loads(line)['split'] == split
+    return count
+
+
+def _cut_short(path: pathlib.Path) -> bool:
+    """Whether the last line has no end."""
+    content = path.read_bytes()
+    return bool(content) and not content.endswith(b'\n')
 
 
 @contextlib.contextmanager

@@ -131,6 +131,9 @@ def test_colour() -> None:
     assert np.array_equal(decode(file(made(colour, 'RGB'))), colour)
     equal = np.repeat(RAMP[..., None], 3, -1)
     assert np.array_equal(decode(file(made(equal, 'RGB'))), RAMP[..., None])
+    for bits in (12, 16):
+        deep = np.rint(colour / 255 * (2**bits - 1)).astype(np.uint16)
+        assert np.array_equal(decode(file(made(deep, 'RGB', BitsStored=bits))), colour)
     palette = decode(pathlib.Path(get_testdata_file('examples_palette.dcm')))
     assert palette.shape == (350, 800, 3) and palette.max() > 200
 
@@ -192,6 +195,16 @@ def test_what_is_no_single_radiograph_is_refused() -> None:
     for reason, dataset in reasons.items():
         with pytest.raises(UserError, match=reason):
             decode(file(dataset))
+    more = made(np.concatenate([RAMP, RAMP]), Rows=len(RAMP))  # frames that it does not count
+    three = made(np.stack([RAMP] * 3, -1), 'MONOCHROME2', SamplesPerPixel=3, PlanarConfiguration=0)
+    one = made(RAMP, 'RGB', SamplesPerPixel=1)
+    for dataset in (more, three, one):
+        with pytest.raises(UserError, match='do not agree'):
+            decode(file(dataset))
+    rescaled = {'RescaleSlope': 'nan', 'RescaleIntercept': '0'}
+    for fields in (rescaled, {'WindowCenter': 'nan', 'WindowWidth': '100'}):
+        with pytest.raises(UserError, match='gives no numbers'):
+            decode(file(made(WIDE, **fields)))
     with pytest.raises(UserError, match='cannot be read'):
         decode(file(made(RAMP))[132:])  # without the mark that says DICOM
 

@@ -248,6 +248,9 @@ def test_a_mirror_is_http(
     monkeypatch.setenv('PNEUMO_JAX_MIRROR', mirror)
     with pytest.raises(UserError, match='must begin with http'):
         fetch('https://zenodo.org/set.npz', target, MD5)
+    monkeypatch.setenv('PNEUMO_JAX_MIRROR', 'http://[abc')
+    with pytest.raises(UserError, match='Invalid IPv6 URL'):
+        fetch('https://zenodo.org/set.npz', target, MD5)
 
 
 def test_two_at_once_download_once(server: Server, target: pathlib.Path) -> None:

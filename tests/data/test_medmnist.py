@@ -143,12 +143,13 @@ def test_patients_come_from_the_table_beside_the_file(place: pathlib.Path) -> No
 @pytest.mark.parametrize(
     ('row', 'column', 'value', 'message'),
     [
-        (3, 2, 1, 'does not fit'),  # another label
-        (3, 1, 9, 'does not fit'),  # an image that is not there
-        (3, 1, 0, 'does not fit'),  # one image twice
-        (3, 0, 'extra', 'is not a table'),
-        (3, 1, 'one', 'is not a table'),
-        (0, 3, 'name', "KeyError.'patient'"),
+        (3, 2, 1, 'the label of'),  # another label
+        (3, 1, 9, "the index is '9'"),  # an image that is not there
+        (3, 1, 0, 'named a second time'),  # one image twice
+        (3, 0, 'extra', "the split is 'extra'"),
+        (3, 1, 'one', "the index is 'one'"),
+        (3, 3, '', 'has no patient'),
+        (0, 3, 'name', 'needed: split, index, patient'),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(
@@ -163,7 +164,18 @@ def test_a_table_that_does_not_fit_is_refused(
 
 def test_a_table_that_ends_early_is_refused(place: pathlib.Path) -> None:
     write(place, table(place)[:-1])
-    with pytest.raises(UserError, match='does not fit'):
+    with pytest.raises(UserError, match='names no patient for'):
+        medmnist.load('breastmnist', 64)
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch, place: pathlib.Path) -> None:
+    def homeless() -> pathlib.Path:
+        raise RuntimeError('Could not determine home directory.')
+
+    monkeypatch.setattr(pathlib.Path, 'home', homeless)
+    assert len(medmnist.load('breastmnist', 64).classes) == 2
+    monkeypatch.delenv('PNEUMO_JAX_DATA')
+    with pytest.raises(UserError, match='set PNEUMO_JAX_DATA'):
         medmnist.load('breastmnist', 64)
 
 

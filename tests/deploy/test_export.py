@@ -73,6 +73,7 @@ def untrained(name: str, views: str = '', *, standardise: bool = False) -> train
 def consume(place: pathlib.Path, example: str, *arguments: object) -> str:
     """What an example prints, in a process that cannot import this package."""
     hide = "import sys, runpy; sys.modules['pneumo_jax'] = None; del sys.argv[0]; "
+    hide += f'sys.path.insert(0, {str(place)!r}); '
     hide += "runpy.run_path(sys.argv[0], run_name='__main__')"
     done = subprocess.run(
         [sys.executable, '-I', '-c', hide, place / example, *map(str, arguments)],
@@ -96,6 +97,12 @@ def test_a_process_without_this_package_gets_the_probabilities(
     paths = [tmp_path / f'{i}.png' for i in range(len(images))]
     for image, path in zip(images, paths, strict=True):
         Image.fromarray(image[..., 0]).save(path)
+    wide = np.pad(images[1, ..., 0], ((0, 0), (3, 4))).astype(np.uint16) * 257
+    Image.fromarray(wide).save(paths[1])
+    turned = Image.fromarray(np.rot90(images[2, ..., 0]))
+    exif = turned.getexif()
+    exif[0x0112] = 6  # to be shown turned by a quarter clockwise
+    turned.save(paths[2], exif=exif)
     told = consume(folder / 'export', example, *paths)
     names, _, numbers = told.partition('\n')
     found = np.array(re.findall(r'[\d.]+(?:e-\d+)?', numbers), float).reshape(3, 2)
@@ -116,7 +123,7 @@ def test_the_weights_say_what_they_are(exported: Any, folder: pathlib.Path) -> N
     assert all(file['largest_difference'] < 1e-4 for file in exported['files'].values())
 
 
-@pytest.mark.parametrize('example', [example for _, example in export.FORMATS.values()])
+@pytest.mark.parametrize('example', [examples[0] for _, *examples in export.FORMATS.values()])
 def test_an_example_is_twenty_lines(example: str) -> None:
     assert len((export.CONSUMERS / example).read_text().splitlines()) <= 20
 

@@ -15,7 +15,7 @@ from PIL import Image
 from pneumo_jax import cli, config, doors, models, runtime, trained, weights
 from pneumo_jax.data.dataset import Dataset, Split
 from pneumo_jax.data.preprocess import Preprocess
-from pneumo_jax.deploy import predict, predictor, screen, walk
+from pneumo_jax.deploy import heatmaps, predict, predictor, screen, walk
 from pneumo_jax.errors import UserError
 from pneumo_jax.evaluation import fitted, metrics
 
@@ -125,6 +125,9 @@ def test_what_was_fitted_is_used(runs: Any, folder: pathlib.Path, tmp_path: path
     with pytest.raises(UserError, match='another model'):
         predict.predict([run, runs[1]], [folder], out=tmp_path / 'out.jsonl')
     assert not predict.predict([run, runs[1]], [folder], out=tmp_path / 'both.csv').calibrated
+    for other in (run, tmp_path / 'nowhere'):
+        with pytest.raises(UserError, match=rf'--calibration {other}: holds no calibration.json'):
+            predictor.load([run, runs[1]], calibration_of=other)
 
 
 def test_another_prevalence_moves_the_odds(runs: Any) -> None:
@@ -160,6 +163,10 @@ def test_heat_maps(runs: Any, folder: pathlib.Path, tmp_path: pathlib.Path) -> N
     assert str(drawn[3]).endswith('/images/3.png.png')
     with Image.open(drawn[3]) as picture:
         assert picture.size == (224, 224) and picture.mode == 'RGB'
+    painter = heatmaps.Painter(predictor.load([runs[0]]).trained, maps)
+    paths = [pathlib.Path(path) for path in ('x/a.png', '../x/a.png', '/x/a.png')]
+    places = {painter.place(walk.File(path, 0, 0, named=True)) for path in paths}
+    assert len(places) == 3 and all(place.is_relative_to(maps) for place in places)
     drawn[3].unlink()
     assert predict.predict([runs[0]], [folder], out=out, maps=maps)[:2] == (1, 9)
     with pytest.raises(UserError, match='taken for images'):

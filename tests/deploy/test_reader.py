@@ -3,6 +3,7 @@
 import os
 import pathlib
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,26 @@ def test_what_counts_as_an_image_in_a_folder(tmp_path: pathlib.Path) -> None:
     assert names == ['IM0001', 'a.tiff', 'b/1.jpg', 'b/2.PNG']
     assert not any(file.named for file in found)
     assert walk.find([tmp_path / 'notes.txt'])[0].named  # what is asked for is tried
+
+
+def test_a_folder_that_cannot_be_opened_is_told(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(tmp_path / 'a.png')
+    draw(tmp_path / 'shut/b.png')
+    scandir = os.scandir
+
+    def refused(path: str) -> Any:  # root, as in containers, may open every folder
+        if pathlib.Path(path).name == 'shut':
+            raise PermissionError(13, 'Permission denied', str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, 'scandir', refused)
+    (batch,) = reader.stream(walk.find([tmp_path]), GRAY, 4)
+    assert [file.path.name for file, _ in batch] == ['a.png', 'shut']
+    assert isinstance(batch[1][1], UserError) and 'shut cannot be read' in str(batch[1][1])
+    with pytest.raises(UserError, match='cannot be read: File name too long'):
+        walk.find([tmp_path / ('x' * 300)])
 
 
 def test_nothing_to_predict(tmp_path: pathlib.Path) -> None:

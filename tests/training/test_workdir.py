@@ -68,3 +68,13 @@ def test_a_second_process_is_kept_out(tmp_path: pathlib.Path) -> None:
         with workdir.locked(tmp_path):
             assert 'in use by another process' in pool.apply(_lock, (tmp_path,))
         assert pool.apply(_lock, (tmp_path,)) == 'locked'
+
+
+def test_a_note_that_a_kill_cut_short_is_passed_over(tmp_path: pathlib.Path) -> None:
+    workdir.record_scoring(tmp_path, 'test')
+    with (tmp_path / workdir.SCORED).open('a') as file:
+        file.write('{"split": "te')
+    for count in (1, 2):
+        assert workdir.times_scored(tmp_path, 'test') == count
+        workdir.record_scoring(tmp_path, 'test')
+    assert workdir.times_scored(tmp_path, 'test') == 3

@@ -4,17 +4,11 @@ import json
 import pathlib
 import sys
 
-import numpy as np
 from jax import export
-from PIL import Image, ImageOps
+from read_images import read
 
 here = pathlib.Path(__file__).parent
 model = export.deserialize(bytearray((here / 'model.stablehlo').read_bytes()))
-_, height, width, channels = model.in_avals[0].shape
-mode = 'L' if channels == 1 else 'RGB'
-pictures = [
-    ImageOps.fit(Image.open(path).convert(mode), (width, height), Image.Resampling.BILINEAR)
-    for path in sys.argv[1:]
-]
-images = np.stack([np.asarray(picture).reshape(height, width, channels) for picture in pictures])
+_, size, _, channels = model.in_avals[0].shape
+images = read(sys.argv[1:], size, channels)
 print(json.loads((here / 'export.json').read_text())['classes'], model.call(images), sep='\n')

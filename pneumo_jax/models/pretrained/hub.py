@@ -10,7 +10,7 @@ import urllib.request
 
 import numpy as np
 
-from pneumo_jax import errors, weights
+from pneumo_jax import errors, files, weights
 
 FOLDER = 'PNEUMO_JAX_WEIGHTS'  # the environment variable that names a folder of .safetensors
 FILE = 'model.safetensors'  # as every repository of timm calls it
@@ -50,7 +50,7 @@ def find(source: str, *, revision: str = '', sha256: str = '') -> pathlib.Path:
     Raises:
         UserError: no such file or name, a pickled file, another hash, or no network.
     """
-    path = pathlib.Path(source).expanduser()
+    path = files.expanded(source)
     if path.suffix in PICKLED:
         made = path.with_suffix('.safetensors')
         raise errors.UserError(
@@ -117,7 +117,7 @@ def config(source: str, path: pathlib.Path, revision: str = '') -> pathlib.Path 
 def _named(repository: str, revision: str) -> pathlib.Path:
     name = f'{repository.partition("/")[2]}.safetensors'
     folder = os.environ.get(FOLDER, '')
-    if folder and (path := pathlib.Path(folder).expanduser() / name).is_file():
+    if folder and (path := files.expanded(folder) / name).is_file():
         return path
     return _fetched(repository, FILE, revision)
 
