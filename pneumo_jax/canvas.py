@@ -51,7 +51,8 @@ def _literally(figure: 'Figure') -> None:
     from matplotlib.text import Text
 
     sides = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
-    powers = {t for axis in sides if axis.get_scale() == 'log' for t in axis.findobj(Text)}
+    scales = [axis for axis in sides if axis.get_scale() == 'log']
+    powers = {text for axis in scales for text in axis.findobj(Text) if text is not axis.label}
     for text in set(figure.findobj(Text)) - powers:
         text.set_parse_math(False)
         text.set_text(_letters(text.get_text()))
