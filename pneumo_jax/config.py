@@ -18,6 +18,8 @@ from ml_collections import ConfigDict
 from pneumo_jax import data, errors
 from pneumo_jax.fields import CHOICES, MODELS, RANGES, defaults
 
+LARGEST = 10**300  # a whole number beyond it has no float, and is out of every range
+
 
 def load(page: str, overrides: Mapping[str, str] | None = None) -> ConfigDict:
     """The complete, checked, locked config of `page` ('configs/vit.py' or 'configs/vit.py:28').
@@ -64,6 +66,8 @@ def check(config: ConfigDict) -> None:
                 f'config.{field}={value} must be positive whole numbers, such as 16,32,64.'
             )
     _check_pairs(config)
+    if config.model.name != 'vit' and fields.get('model.width', 1) < 1:  # ViT's 0: its variant's
+        raise errors.UserError(f'config.model.width={config.model.width} must be above 0.')
     if fields.get('model.kernel', 1) % 2 == 0:
         raise errors.UserError(
             f'config.model.kernel={config.model.kernel} must be odd, such as 3, 5 or 7.'
@@ -161,7 +165,7 @@ def _parse(config: ConfigDict, field: str, text: str) -> Any:
         return text
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return text
 
 
@@ -170,7 +174,7 @@ def _set(config: ConfigDict, field: str, value: Any) -> None:
     if isinstance(default, tuple) and isinstance(value, int | list):
         value = (value,) if isinstance(value, int) else tuple(value)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(max(-LARGEST, min(value, LARGEST)))
     if type(value) is not type(default):
         raise errors.UserError(
             f'config.{field}={value!r} is of type {type(value).__name__}; '

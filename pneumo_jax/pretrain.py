@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import pathlib
 from collections.abc import Callable
 
@@ -20,6 +21,12 @@ from pneumo_jax.training import build, mae, workdir
 
 FIGURE = 'reconstructions.png'
 SHOWN = 8  # images of the figure
+VERB = 'pretrain'
+# Fields, or the beginnings of their names, of labels, scores and averages, which it has none of.
+UNUSED = (
+    *('seeds', 'weights', 'views', 'score_corrupted', 'pretrained.', 'finetune.', 'mix.', 'loss.'),
+    *('optim.layer_decay', 'optim.sam', 'optim.ema', 'optim.swa', 'checkpoint.best'),
+)
 
 
 def run(config: ConfigDict, folder: pathlib.Path) -> None:
@@ -30,22 +37,38 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
     Raises:
         UserError: the config, the data or the folder cannot be used, or training diverged.
     """
-    if config.model.name != 'vit':
-        raise errors.UserError(
-            f"model {config.model.name!r} has no patches to hide: pretrain takes 'vit'."
-        )
     say = tqdm.write if runtime.is_main() else lambda _: None
-    workdir.check(folder, config)
+    _check(config)
+    workdir.check(folder, config, VERB)
     if (folder / workdir.WEIGHTS).exists():
         say(f'{folder} is finished. {_use(folder)}')
         return
     dataset = data.load(**config.data)
-    build.plan_of(config, len(dataset.train))  # a mistake must not claim the folder
+    # A mistake must not claim the folder.
+    build.plan_of(config, len(dataset.train))
+    patches = math.prod(-(-side // config.model.patch) for side in dataset.image_shape[:2])
+    masked.seen_of(patches, config.mae.mask)
     with workdir.locked(folder) if runtime.is_main() else contextlib.nullcontext():
         if runtime.is_main():
-            workdir.claim(folder, config, outputs.describe(dataset), runtime.provenance())
+            workdir.claim(folder, config, outputs.describe(dataset), runtime.provenance(), VERB)
         say(f'{dataset.title}, {len(dataset.train):,} training images; run folder {folder}')
         _pretrain(config, folder, dataset, say)
+
+
+def _check(config: ConfigDict) -> None:
+    """Refuse a model without patches, and fields that would be without effect."""
+    if config.model.name != 'vit':
+        raise errors.UserError(
+            f"model {config.model.name!r} has no patches to hide: pretrain takes 'vit'."
+        )
+    if config.mae.decoder_width % masked.HEAD:
+        raise errors.UserError(
+            f'config.mae.decoder_width={config.mae.decoder_width} must be a multiple of '
+            f'{masked.HEAD}, which is the width of a head.'
+        )
+    for field, value in configs.stated(configs.to_json(config)).items():
+        if field.startswith(UNUSED):
+            raise errors.UserError(f'config.{field}={value} is nothing that pretrain uses.')
 
 
 def _pretrain(

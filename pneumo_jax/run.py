@@ -36,7 +36,8 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
         if _told(folder, say):
             return
     # A mistake must not claim the folder.
-    build.plan_of(config, len(dataset.train))
+    if config.finetune.mode != 'probe':  # which trains nothing
+        build.plan_of(config, len(dataset.train))
     preprocess = _preprocess(config, dataset)
     model = models.create(**config.model, num_classes=len(dataset.classes))
     initial.given(config, model, preprocess, _silent)

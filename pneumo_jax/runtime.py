@@ -51,10 +51,16 @@ def start() -> None:
     jax.config.update('jax_cpu_enable_async_dispatch', False)
     _keep_programs()
     if 'JAX_COORDINATOR_ADDRESS' in os.environ and not jax.distributed.is_initialized():
-        jax.distributed.initialize(
-            num_processes=int(os.environ['JAX_NUM_PROCESSES']),
-            process_id=int(os.environ['JAX_PROCESS_ID']),
-        )
+        try:
+            count, own = (
+                int(os.environ[f'JAX_{name}']) for name in ('NUM_PROCESSES', 'PROCESS_ID')
+            )
+        except (KeyError, ValueError) as error:
+            raise errors.UserError(
+                'a job of several processes (JAX_COORDINATOR_ADDRESS) needs whole numbers in '
+                f'JAX_NUM_PROCESSES and JAX_PROCESS_ID ({error}).'
+            ) from error
+        jax.distributed.initialize(num_processes=count, process_id=own)
 
 
 def _keep_programs() -> None:
@@ -148,8 +154,16 @@ def should_stop(step: int) -> bool:
 
 
 def mesh() -> Mesh:
-    """Every device of every process, in one row: training is data-parallel over it."""
-    return jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
+    """Every device of every process, in one row: training is data-parallel over it.
+
+    Raises UserError where jax finds none.
+    """
+    try:
+        count = jax.device_count()
+    except (RuntimeError, AssertionError) as error:
+        asked = os.environ.get('JAX_PLATFORMS', '')
+        raise errors.UserError(f'jax finds no device (JAX_PLATFORMS={asked}): {error}') from error
+    return jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

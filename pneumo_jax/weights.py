@@ -31,7 +31,15 @@ def save(path: pathlib.Path, variables: Variables, meta: Meta) -> None:
         for where, leaf in leaves
     }
     text = {'format': json.dumps(FORMAT)} | {name: json.dumps(meta[name]) for name in meta}
-    files.write_bytes(path, to_bytes(tensors, text))
+    files.write_bytes(path, _in_order(to_bytes(tensors, text)))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with a sorted header: equal weights are equal bytes, and have one SHA-256."""
+    size = int.from_bytes(content[:8], 'little')
+    header = json.dumps(json.loads(content[8 : 8 + size]), sort_keys=True).encode()
+    header += b' ' * (-len(header) % 8)  # tensors are aligned
+    return len(header).to_bytes(8, 'little') + header + content[8 + size :]
 
 
 def load(path: pathlib.Path) -> tuple[Variables, Meta]:
@@ -46,12 +54,13 @@ def load(path: pathlib.Path) -> tuple[Variables, Meta]:
         if path.stat().st_size > LARGEST:
             raise errors.UserError(f'{path} is larger than {LARGEST / 1e9:.0f} GB: no weights.')
         with safe_open(path, framework='numpy') as file:
-            meta = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
+            text = file.metadata() or {}
+            if not text.get('format', '').isdigit():  # torch's is 'pt'
+                raise errors.UserError(f'{path} holds weights, but not a run of this package.')
+            meta = {name: json.loads(text[name]) for name in text}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, ValueError, SafetensorError) as error:
         raise errors.UserError(f'{path} cannot be read as weights: {error}') from error
-    if meta.get('format') is None:
-        raise errors.UserError(f'{path} holds weights, but not a run of this package.')
     if meta.pop('format') > FORMAT:
         raise errors.UserError(f'{path} was written by a newer version; update pneumo_jax.')
     if missing := set(NEEDED) - meta.keys():

@@ -99,6 +99,12 @@ def test_another_model_brings_its_own_fields() -> None:
         ('model.features', '8,0', 'positive whole numbers'),
         ('model.dtype', 'float16', 'Allowed: float32, bfloat16'),
         ('optim', '3', 'unknown config field'),
+        ('optim.lr', '1' * 401, 'out of range'),
+        ('optim.lr', '{[]:1}', 'float is needed'),
+        ('optim.lr', '-' * 5000 + '1', 'float is needed'),
+        ('model.hidden', '0', 'out of range'),
+        ('model.kernel', '-3', 'out of range'),
+        ('augment.sharpness', '5', 'out of range: 0 to 1'),
     ],
 )
 def test_a_mistake_is_told_in_one_line(field: str, text: str, message: str) -> None:

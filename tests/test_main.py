@@ -138,6 +138,7 @@ def test_without_file_and_network_the_quickstart_draws_its_data_and_says_so(
         ((*CNN, '--workdir', '/dev/null/run'), 'cannot write to /dev/null/run'),
         ((*CNN, '--config.batch_size=999'), 'batch_size=48 or less'),
         ((*CNN, '--config.data.path=nowhere.npz'), 'nowhere.npz'),
+        ((*CNN, '--config.data.path=~nobody-here/x.npz'), 'Give the path without ~'),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

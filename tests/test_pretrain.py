@@ -2,15 +2,16 @@
 
 import dataclasses
 import pathlib
+import signal
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
-from pneumo_jax import config, data, errors, pretrain, weights
+from pneumo_jax import config, data, errors, pretrain, run, weights
 from pneumo_jax.data.dataset import Split
-from pneumo_jax.training import checkpoint, log
+from pneumo_jax.training import checkpoint, log, loop
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGE = f'{ROOT}/configs/mae.py:smoke'
@@ -66,6 +67,51 @@ def test_what_has_no_patches_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.UserError, match="takes 'vit'"):
         pretrain.run(config.load(f'{ROOT}/configs/mlp.py:smoke'), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ('field', 'value', 'told'),
+    [
+        ('seeds', '3', 'nothing that pretrain uses'),
+        ('optim.ema', '0.9', 'nothing that pretrain uses'),
+        ('mae.decoder_width', '100', 'a multiple of 32'),
+        ('model.patch', '28', 'hides none of the 1 patches'),
+    ],
+)
+def test_what_would_do_nothing_is_refused(
+    tmp_path: pathlib.Path, field: str, value: str, told: str
+) -> None:
+    with pytest.raises(errors.UserError, match=told):
+        pretrain.run(config.load(PAGE, {field: value}), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_two_verbs_leave_each_others_runs_alone(whole: pathlib.Path) -> None:
+    before = sorted(whole.rglob('*'))
+    with pytest.raises(errors.UserError, match='holds a run of `pretrain`, and this is `main`'):
+        run.run(config.load(PAGE), whole)
+    assert sorted(whole.rglob('*')) == before
+
+
+def test_a_signal_while_it_is_restored_saves_no_step_twice(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, whole: pathlib.Path
+) -> None:
+    page = config.load(PAGE, {'checkpoint.steps': '1'})
+    begin = loop.begin
+
+    def signalled(*given: Any) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        return begin(*given)
+
+    with monkeypatch.context() as told:
+        told.setattr(loop, 'begin', signalled)
+        for step in (1, 2):  # each start takes one step
+            with pytest.raises(errors.Stopped, match=f'after step {step} of'):
+                pretrain.run(page, tmp_path)
+    pretrain.run(page, tmp_path)
+    assert_same(whole, tmp_path)
+    files = [(folder / 'model.safetensors').read_bytes() for folder in (whole, tmp_path)]
+    assert files[0] == files[1]
 
 
 def test_the_door(whole: pathlib.Path, door: Any) -> None:

@@ -145,3 +145,16 @@ def test_the_programs_that_were_used_last_are_kept(
     monkeypatch.setattr(runtime, 'CACHE_BYTES', 2 * len(whole))
     runtime.tidy(tmp_path)
     assert sorted(tmp_path.iterdir()) == [paths['a'], paths['c']]
+
+
+@pytest.mark.parametrize('count', [None, 'two'])
+def test_a_job_that_does_not_say_its_size(
+    monkeypatch: pytest.MonkeyPatch, count: str | None
+) -> None:
+    monkeypatch.setattr(runtime, '_keep_programs', lambda: None)
+    monkeypatch.setenv('JAX_COORDINATOR_ADDRESS', '127.0.0.1:1')
+    monkeypatch.delenv('JAX_NUM_PROCESSES', raising=False)
+    if count:
+        monkeypatch.setenv('JAX_NUM_PROCESSES', count)
+    with pytest.raises(errors.UserError, match='needs whole numbers in JAX_NUM_PROCESSES'):
+        runtime.start()

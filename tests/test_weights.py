@@ -28,6 +28,14 @@ def test_weights_come_back_as_they_were(tmp_path: pathlib.Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_equal_weights_are_equal_files(tmp_path: pathlib.Path) -> None:
+    names = 'abcdefgh'
+    for place, order in (('one', names), ('two', names[::-1])):
+        weights.save(tmp_path / place, TREE, {name: name for name in order} | META)
+    assert (tmp_path / 'one').read_bytes() == (tmp_path / 'two').read_bytes()
+    assert weights.load(tmp_path / 'one')[1]['a'] == 'a'
+
+
 def test_what_are_no_weights_is_refused(tmp_path: pathlib.Path) -> None:
     path = tmp_path / 'w.safetensors'
     with pytest.raises(errors.UserError, match='cannot be read'):
@@ -42,6 +50,9 @@ def test_what_are_no_weights_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.UserError, match='cannot be read'):
         weights.load(path)
     save_file({'x': np.ones(2)}, path)
+    with pytest.raises(errors.UserError, match='not a run of this package'):
+        weights.load(path)
+    save_file({'x': np.ones(2)}, path, {'format': 'pt'})
     with pytest.raises(errors.UserError, match='not a run of this package'):
         weights.load(path)
     save_file({'x': np.ones(2)}, path, {'format': json.dumps(weights.FORMAT + 1)})

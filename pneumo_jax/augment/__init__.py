@@ -12,11 +12,9 @@ from jaxtyping import Array, Float, Key
 from pneumo_jax.augment import geometry, photometric
 from pneumo_jax.augment import policy as policies
 from pneumo_jax.errors import UserError
+from pneumo_jax.fields import RANGES
 
 Augment = Callable[[Key[Array, ''], Float[Array, 'b h w c']], Float[Array, 'b h w c']]
-
-LARGEST = {'crop': 1, 'rotate': 180, 'shear': 60, 'blur': 1, 'noise': 1, 'jpeg': 95}
-LARGEST |= {'sharpness': 1, 'cutout': 1}
 
 
 def create(
@@ -82,7 +80,8 @@ def create(
 
 
 def _check(name: str, value: float) -> None:
-    largest = LARGEST.get(name, float('inf'))
-    if not 0 <= value <= largest:
-        allowed = 'at least 0' if name not in LARGEST else f'from 0 to {largest}'
-        raise UserError(f'augment.{name}={value}: give a number {allowed}; 0 switches it off.')
+    low, high = RANGES.get(f'augment.{name}', (0, 1))
+    if not low <= value <= high:
+        raise UserError(
+            f'augment.{name}={value}: give a number from {low:g} to {high:g}; 0 switches it off.'
+        )

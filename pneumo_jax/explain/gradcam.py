@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from pneumo_jax import errors
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.explain import programs
 from pneumo_jax.trained import Member
@@ -34,7 +35,7 @@ def gradcam(
 
 
 def layer(member: Member) -> programs.Path:
-    """The path of the module whose output is that map."""
+    """The path of the module whose output is that map; UserError where none is large enough."""
     paths: list[programs.Path] = []
 
     def note(module: nn.Module, output: Any) -> bool:
@@ -44,6 +45,11 @@ def layer(member: Member) -> programs.Path:
 
     blank = jax.ShapeDtypeStruct((1, *member.preprocess.fed_shape), jnp.float32)
     jax.eval_shape(programs.tapped(member.model, note, {}), member.variables, blank)
+    if not paths:
+        raise errors.UserError(
+            f'gradcam: {member.model.__class__.__name__} has no map of {SMALLEST} x {SMALLEST} '
+            'points at this size; use --method occlusion.'
+        )
     return paths[-1]
 
 

@@ -12,10 +12,12 @@ from flax import linen as nn
 from jax import Array
 from jaxtyping import Float, Int, Key
 
+from pneumo_jax import errors
 from pneumo_jax.models.layers import Dense, DropPath, layer_norm, truncated
 from pneumo_jax.models.vit import Block, ViT
 
 DECODER = 'decoder'
+HEAD = 32  # width of a head of the decoder's attention
 EPSILON = 1e-6  # in the variance of a patch
 
 
@@ -39,7 +41,7 @@ class MAE(ViT):
         """
         tokens = self.embed(image, self.sizes()[0])
         order = shuffled(self.make_rng('mask'), len(image), tokens.shape[1] - 1)
-        seen = max(1, round(order.shape[1] * (1 - self.mask)))
+        seen = seen_of(order.shape[1], self.mask)
         visible = _take(tokens[:, 1:], order[:, :seen])
         x = self.encode(jnp.concatenate([tokens[:, :1], visible], 1), train)
         guess = self.decode(x, order, image.shape[-1])
@@ -65,11 +67,22 @@ class MAE(ViT):
         path = partial(DropPath, 0.0, False)
         for i in range(self.decoder_depth):
             name = f'{DECODER}_blocks_{i}'
-            block = Block(max(1, width // 32), dense, norm, drop, path, False, name=name)
+            block = Block(width // HEAD, dense, norm, drop, path, False, name=name)
             x = block(x)
         x = norm(name=f'{DECODER}_norm')(x)[:, 1:]
         pixels = self.patch**2 * channels
         return dense(pixels, name=f'{DECODER}_pred')(x).astype(jnp.float32)
+
+
+def seen_of(patches: int, mask: float) -> int:
+    """How many of so many patches the encoder sees. Raises UserError where none is hidden."""
+    seen = max(1, round(patches * (1 - mask)))
+    if seen == patches:
+        raise errors.UserError(
+            f'config.mae.mask={mask} hides none of the {patches} patches of an image: give more, '
+            'or a smaller config.model.patch.'
+        )
+    return seen
 
 
 def shuffled(key: Key[Array, ''], images: int, patches: int) -> Int[Array, 'b t']:

@@ -6,11 +6,13 @@ unfinished epoch, and a SHA-256 of every weight, so that a damaged one is notice
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
+import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -42,8 +44,8 @@ class Checkpoints:
         self._damaged = False
         for metrics in self._folder.glob('[0-9]*/metrics/metrics'):  # read by every opening
             try:
-                json.loads(metrics.read_bytes())
-            except ValueError as error:
+                self._score(json.loads(metrics.read_bytes()))
+            except (ValueError, KeyError, TypeError) as error:
                 self._set_aside(int(metrics.parent.parent.name), error)
         self._manager = self._open()
 
@@ -71,7 +73,8 @@ class Checkpoints:
             state=ocp.args.StandardSave(held),
             meta=ocp.args.JsonSave({**meta, 'sha256': digest(held)}),
         )
-        self._manager.save(step, args=args, metrics=metrics, force=True)
+        with _no_room():
+            self._manager.save(step, args=args, metrics=metrics, force=True)
 
     def restore_latest(
         self, like: Any, sharding: jax.sharding.Sharding
@@ -142,8 +145,20 @@ class Checkpoints:
 
     def __exit__(self, *exception: object) -> None:
         """Wait until all that was saved is on the disk."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        with _no_room():
+            self._manager.wait_until_finished()
+            self._manager.close()
+
+
+@contextlib.contextmanager
+def _no_room() -> Iterator[None]:
+    """A full disk as Python says it, where TensorStore has an error of its own."""
+    try:
+        yield
+    except ValueError as error:
+        if 'RESOURCE_EXHAUSTED' not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'checkpoints') from error
 
 
 def on_host(state: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import pathlib
 import time
 from collections.abc import Callable
@@ -137,25 +138,32 @@ def fit(
         state, meter, step = loop.begin(kept, programs, meta)
         if step:
             say(f'resuming after step {step} of {plan.total}')
+
+        def save() -> None:
+            kept.save(step, state, {**meta, 'meter': meter.state()})
+            if stop.signum and step < plan.total:
+                raise errors.Stopped(stop.signum, step, plan.total)
+
+        every, calls = config.checkpoint.steps, itertools.count()
         with (
             log.Log(folder, step, enabled=runtime.is_main()) as writer,
             loop.progress(plan, step) as bar,
         ):
             for epoch, end in plan.epochs_after(step):
                 started, first = time.perf_counter(), step
-                while step < end and not stop.signum:
-                    state, count, metrics = programs.advance(state, step, end)
+                while step < end:
+                    pause = plan.pause(step, end, every)
+                    state, count, metrics = programs.advance(state, step, pause)
                     step += count
                     meter.add(step, count, metrics)
                     bar.update(count)
-                    stop.poll(step)
-                if step == end:
-                    speed = (step - first) * plan.batch_size / (time.perf_counter() - started)
-                    _tell(epoch, step, meter.means(), speed, plan, writer, say)
-                    meter = log.Meter()
-                kept.save(step, state, {**meta, 'meter': meter.state()})
-                if stop.signum and step < plan.total:
-                    raise errors.Stopped(stop.signum, step, plan.total)
+                    stop.poll(next(calls))
+                    if step < end and (stop.signum or (every and step % every == 0)):
+                        save()
+                speed = (step - first) * plan.batch_size / (time.perf_counter() - started)
+                _tell(epoch, step, meter.means(), speed, plan, writer, say)
+                meter = log.Meter()
+                save()
         return state.variables
 
 

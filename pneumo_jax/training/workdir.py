@@ -21,11 +21,11 @@ SCORED = 'scored.jsonl'
 WEIGHTS = 'model.safetensors'
 
 
-def check(folder: pathlib.Path, config: ConfigDict) -> None:
+def check(folder: pathlib.Path, config: ConfigDict, verb: str = 'main') -> None:
     """Make the folder where it is missing, and refuse one that this run cannot go on in.
 
     Raises:
-        UserError: it cannot be written to, or it holds a run of another config.
+        UserError: it cannot be written to, or it holds a run of another config or verb.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -36,6 +36,11 @@ def check(folder: pathlib.Path, config: ConfigDict) -> None:
     earlier = read(folder)
     if earlier is None:
         return
+    if earlier.get('verb', verb) != verb:
+        raise errors.UserError(
+            f'{folder} holds a run of `{earlier["verb"]}`, and this is `{verb}`; '
+            'give another --workdir.'
+        )
     new = configs.flatten(configs.to_json(config))
     # What the earlier run could not state yet was as the defaults are.
     usual = configs.flatten(configs.to_json(configs.defaults(config.model.name)))
@@ -53,7 +58,11 @@ def check(folder: pathlib.Path, config: ConfigDict) -> None:
 
 
 def claim(
-    folder: pathlib.Path, config: ConfigDict, data: dict[str, Any], origin: dict[str, Any]
+    folder: pathlib.Path,
+    config: ConfigDict,
+    data: dict[str, Any],
+    origin: dict[str, Any],
+    verb: str = 'main',
 ) -> None:
     """Write what the run is made of into its folder, or check that it goes on with the same data.
 
@@ -62,7 +71,7 @@ def claim(
     """
     earlier = read(folder)
     if earlier is None:
-        run = {'config': configs.to_json(config), 'data': data, 'origin': origin}
+        run = {'verb': verb, 'config': configs.to_json(config), 'data': data, 'origin': origin}
         files.write_json(folder / RUN, run)
     elif earlier['data']['sha256'] != data['sha256']:
         raise errors.UserError(

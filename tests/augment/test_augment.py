@@ -113,7 +113,7 @@ def test_geometry_draws_the_same_whatever_is_on_with_it():
     [
         ('crop', 1.5, 'augment.crop=1.5: give a number from 0 to 1'),
         ('jpeg', 96, 'augment.jpeg=96: give a number from 0 to 95'),
-        ('gamma', -0.1, 'augment.gamma=-0.1: give a number at least 0'),
+        ('gamma', -0.1, 'augment.gamma=-0.1: give a number from 0 to 5'),
         ('noise', float('nan'), 'augment.noise=nan'),
         ('policy', 'trivial', "did you mean 'trivialaugment'"),
     ],

@@ -187,6 +187,15 @@ def test_gradcam_takes_the_last_map_that_is_one(
     assert gradcam.layer(one) == (expected,)
 
 
+def test_gradcam_needs_a_map() -> None:
+    model = models.create('resnet8', num_classes=2, stem=2, widths=(2,), stem_stride=16)
+    variables = jax.eval_shape(
+        functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros((1, 28, 28, 1))
+    )
+    with pytest.raises(errors.UserError, match='use --method occlusion'):
+        gradcam.layer(trained.Member(model, Preprocess(28, 28, 1), '', variables))
+
+
 def test_a_good_map_deletes_and_inserts_better_than_its_opposite() -> None:
     one, (images, places) = member('cnn_bn_dropout'), ill()
     target = np.ones(len(images), np.int32)

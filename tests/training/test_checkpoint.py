@@ -150,3 +150,15 @@ def test_saved_on_four_devices_restored_on_one_and_back(tmp_path: pathlib.Path) 
         assert restored is not None
         assert restored[0]['kernel'].sharding.device_set == target.device_set
         np.testing.assert_array_equal(restored[0]['kernel'], state(3)['kernel'])
+
+
+def test_a_full_disk_is_said_as_python_says_it(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: Any, **how: Any) -> None:
+        raise ValueError('RESOURCE_EXHAUSTED: No space left on device')
+
+    with Checkpoints(tmp_path, 'auroc', print) as kept:
+        monkeypatch.setattr(kept._manager, 'save', full)
+        with pytest.raises(OSError, match='No space left on device'):
+            kept.save(1, {'x': jnp.ones(2)}, {})
