@@ -152,7 +152,8 @@ def enter(door: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
 
 def _silence() -> None:
     """What is left to be printed goes nowhere: Python would try again, and complain, at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def script(work: Callable[[], None], about: str | None) -> int:

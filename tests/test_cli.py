@@ -19,7 +19,11 @@ def test_data_prints_counts_and_draws_the_figure(tmp_path: pathlib.Path, door: A
 
 @pytest.mark.parametrize(
     ('out', 'told'),
-    [('sheet.xyz', 'must end with .png'), ('/dev/null/sheet.png', 'cannot be written')],
+    [
+        ('sheet.xyz', 'must end with .png'),
+        ('/dev/null/sheet.png', 'cannot be written'),
+        ('/proc/sheet.png', 'cannot be written'),
+    ],
 )
 def test_a_figure_that_cannot_be(out: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = ['data', '--config', 'configs/cnn.py:smoke', '--out', out]

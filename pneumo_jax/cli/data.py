@@ -1,7 +1,9 @@
 """python -m pneumo_jax data: what a config's data are, and what training sees of them."""
 
 import argparse
+import contextlib
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from pneumo_jax import doors, errors
@@ -38,7 +40,8 @@ def add(verbs: Any) -> None:
 def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     """Print what a config's data are, and draw images of every class, or a contact sheet."""
     config = arguments.parser.load_config(arguments, rest)
-    _check(arguments.out)
+    if arguments.out.suffix != '.png':
+        raise errors.UserError(f'--out {arguments.out}: the name must end with .png.')
 
     from pneumo_jax import data
     from pneumo_jax.data import dataset
@@ -50,17 +53,16 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
         show_augmented(config, loaded, arguments.out)
         return
     train = loaded.train
-    figures.samples(train.images, train.labels, loaded.classes, loaded.title, arguments.out)
+    with _writing(arguments.out):
+        figures.samples(train.images, train.labels, loaded.classes, loaded.title, arguments.out)
     print(f'The first training images of every class: {arguments.out}')
 
 
-def _check(out: pathlib.Path) -> None:
-    if out.suffix != '.png':
-        raise errors.UserError(f'--out {out}: the name must end with .png.')
+@contextlib.contextmanager
+def _writing(out: pathlib.Path) -> Iterator[None]:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with out.open('ab'):
-            pass
+        yield
     except OSError as error:
         raise errors.UserError(f'--out {out} cannot be written: {error.strerror}.') from error
 
@@ -84,5 +86,6 @@ def show_augmented(config: Any, loaded: Any, out: pathlib.Path) -> None:
     many = np.repeat(images, VARIANTS, 0).astype(np.float32) / 255
     variants = runtime.jit(change)(runtime.key(config.seed, 'contact sheet'), many)
     shaped = np.asarray(jax.device_get(variants)).reshape(len(images), VARIANTS, *images.shape[1:])
-    contact_sheet.draw(images, shaped, f'{loaded.title}, augmented', out)
+    with _writing(out):
+        contact_sheet.draw(images, shaped, f'{loaded.title}, augmented', out)
     print(f'Training images and what augmentation makes of them: {out}')
