@@ -37,7 +37,8 @@ def save(path: pathlib.Path, variables: Variables, meta: Meta) -> None:
 def _in_order(content: bytes) -> bytes:
     """The same file with a sorted header: equal weights are equal bytes, and have one SHA-256."""
     size = int.from_bytes(content[:8], 'little')
-    header = json.dumps(json.loads(content[8 : 8 + size]), sort_keys=True).encode()
+    whole = json.loads(content[8 : 8 + size])
+    header = json.dumps(whole, sort_keys=True, separators=(',', ':')).encode()
     header += b' ' * (-len(header) % 8)  # tensors are aligned
     return len(header).to_bytes(8, 'little') + header + content[8 + size :]
 

@@ -11,7 +11,8 @@ PACKAGE = 'pneumo_jax'
 # The first prefix that fits a module gives its layer.
 LAYERS = {
     'errors': 0,
-    'files': 0,
+    'files': 0.1,
+    'canvas': 0.2,
     'forms': 0,
     'fields': 0,
     'config': 1.2,

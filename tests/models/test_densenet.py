@@ -1,3 +1,4 @@
+import functools
 from typing import Any
 
 import jax
@@ -21,17 +22,20 @@ def test_shared_statistics_are_those_of_each_layers_map() -> None:
     model = models.create('densenet121', num_classes=3, blocks=(3, 2), growth=4)
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.normal(size=(4, 48, 48, 1)), jnp.float32)
-    variables = model.init(jax.random.key(0), images, train=False)
+    variables = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), images)
 
-    def loss(params: Any, images: Array) -> Any:
-        given = {**variables, 'params': params}
-        logits, new = model.apply(given, images, train=True, mutable=['batch_stats'])
-        return jnp.square(logits - 1).sum(), new
+    def gradients() -> Any:
+        def loss(params: Any, images: Array) -> Any:
+            given = {**variables, 'params': params}
+            logits, new = model.apply(given, images, train=True, mutable=['batch_stats'])
+            return jnp.square(logits - 1).sum(), new
 
-    gradients = jax.value_and_grad(loss, (0, 1), has_aux=True)
-    shared = gradients(variables['params'], images)
+        traced = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))
+        return traced(variables['params'], images)
+
+    shared = gradients()
     with nn.intercept_methods(own_statistics):
-        own = gradients(variables['params'], images)
+        own = gradients()
     scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(own))
     for one, other in zip(jax.tree.leaves(shared), jax.tree.leaves(own), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-6 * scale)

@@ -186,19 +186,17 @@ def test_for_a_gpu_a_model_keeps_less_and_has_the_same_weights_and_gradients(nam
 
     def gradients(platform: str) -> tuple[Any, int]:
         with forms.tracing_for(platform):
-            variables = model.init(jax.random.key(0), image, train=False)
-            _, pull = jax.vjp(
-                lambda params: model.apply(
-                    {**variables, 'params': params},
-                    image,
-                    train=True,
-                    rngs=rngs,
-                    mutable=['batch_stats'],
-                )[0],
-                variables['params'],
-            )
+            init = functools.partial(model.init, train=False)
+            variables = jax.jit(init)(jax.random.key(0), image)
+
+            def logits(params: Any) -> Any:
+                given = {**variables, 'params': params}
+                return model.apply(given, image, train=True, rngs=rngs, mutable=['batch_stats'])[0]
+
+            _, pull = jax.jit(lambda params: jax.vjp(logits, params))(variables['params'])
         kept = sum(leaf.nbytes for leaf in jax.tree.leaves(pull))
-        return (variables, pull(jnp.array([[1.0, 2], [-3, 1]]))), kept
+        cotangent = jnp.array([[1.0, 2], [-3, 1]])
+        return (variables, jax.jit(lambda pull, of: pull(of))(pull, cotangent)), kept
 
     (on_cpu, kept), (on_gpu, kept_there) = gradients('cpu'), gradients('gpu')
     jax.tree.map(

@@ -90,7 +90,7 @@ def test_stopped_and_killed_sweeps_end_as_one_that_was_left_alone(
 def test_the_study_at_224_px_runs_to_its_table(
     make_study: Make, environment: dict[str, str]
 ) -> None:
-    folder, quick = make_study(LARGE_STUDY), ('mlp', 'cnn', 'best')
+    folder, quick = make_study(LARGE_STUDY), ('mlp', 'cnn')
     sweep = begin(folder, environment, '--only', *quick)
     out, _ = sweep.communicate()
     assert sweep.returncode == 0, out
