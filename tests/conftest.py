@@ -23,7 +23,14 @@ os.environ.pop('PNEUMO_JAX_COMMIT', None)  # tests ask git
 
 ROOT = pathlib.Path(__file__).parent.parent
 
+# They take minutes. Begun last, one of them would run long after all others are done.
+FIRST = ('test_run.py', 'test_end_to_end.py', 'test_main.py')
 Door = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order in which files are given to workers."""
+    items.sort(key=lambda item: item.path.name not in FIRST)
 
 
 @pytest.fixture(scope='session', autouse=True)
