@@ -25,7 +25,8 @@ MODELS = {
     'resnet50': ', without ImageNet weights',
     **dict.fromkeys(('se_resnet18', 'vit'), ', proposed there'),
 }
-AGAIN = 'seed_study'  # whose ensembles are nobody's result
+ORIGINAL = 'original study, again'
+AGAIN = ('seed_study', 'seed_study_224')  # whose ensembles are nobody's result
 OURS = {
     'best': {
         '28 px': (BEST, '28'),
@@ -36,8 +37,9 @@ OURS = {
     'transfer': {
         '112 px, ImageNet, full': ('**`configs/vit_pretrained.py`, the same**', '112, rebuilt')
     },
-    AGAIN: {
-        name: (f'original study, again: `{name}`{more}', '28') for name, more in MODELS.items()
+    **{
+        folder: {name: (f'{ORIGINAL}: `{name}`{more}', pixels) for name, more in MODELS.items()}
+        for folder, pixels in zip(AGAIN, ('28', '224, rebuilt'), strict=True)
     },
 }
 QUOTED = [
@@ -76,7 +78,7 @@ def ours(row: summary.Summary, folder: str, system: str, pixels: str) -> Iterato
     together = [f'{row.ensemble[m]:.{digits}f}' for m, digits in SCORES.items()]
     protocol = f'last epoch; see `experiments/{folder}`'
     yield [system, pixels, protocol, str(count), *spreads]
-    if folder != AGAIN:
+    if folder not in AGAIN:
         yield ['**its ensemble**', pixels, protocol, f'{count} together', *together]
 
 
