@@ -74,8 +74,9 @@ def compared(found: Scores) -> list[list[str]]:
     for recipe, by_split in found.items():
         own = np.array(list(by_split.values()))
         ahead = own - base
-        error = ahead.std(ddof=1) / np.sqrt(len(ahead)) if len(ahead) > 1 else np.nan
-        last = f'{ahead.mean():+.4f} +- {error:.4f}' if ahead.any() else '-'
+        several = len(ahead) > 1
+        error = f'{ahead.std(ddof=1) / np.sqrt(len(ahead)):.4f}' if several else '-'
+        last = f'{ahead.mean():+.4f} +- {error}' if ahead.any() else '-'
         lines.append([f'`{recipe}`', *(f'{s:.4f}' for s in own), f'{own.mean():.5f}', last])
     return lines
 

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import pathlib
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
@@ -52,8 +53,11 @@ def _sweep(
     if dry_run:
         kept = store.read(folder / 'results')
         kept += _of_others(_missing(wanted, kept), folder)
-        for run in _missing(wanted, kept):
+        missing = _missing(wanted, kept)
+        for run in missing:
             print(shlex.join(children.command(run, place)))
+        if not missing:
+            print('nothing is missing', file=sys.stderr)
         return
     with _alone(folder, place):
         kept = _stored(runs, folder / 'results')

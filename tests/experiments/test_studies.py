@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pneumo_jax import errors
 from pneumo_jax.sweep import store
 from pneumo_jax.sweep import study as studies
 
@@ -156,6 +157,10 @@ def test_a_recipe_is_judged_by_the_mean_of_the_splits_that_all_have() -> None:
     base, ahead = choice.compared(found)
     assert base[-1] == '-' and base[-2] == '0.30000'
     assert ahead[-1] == '+0.1067 +- 0.0967'
+    one = [kept(f'{recipe}, split 1', 0, auroc) for recipe, auroc in (('a', 0.5), ('b', 0.6))]
+    assert choice.compared(choice.scores([], one))[1][-1] == '+0.1000 +- -'
+    with pytest.raises(errors.UserError, match='no split has runs of all of a, b'):
+        choice.scores([], [one[0], kept('b, split 2', 0, 0.6)])
 
 
 def test_a_choice_needs_runs_with_splits(

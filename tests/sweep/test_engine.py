@@ -245,7 +245,9 @@ def test_a_control_takes_what_it_shares_from_another_study(
     other.mkdir()
     (other / 'study.py').write_text(study.read_text())
     assert sweep(other, '--dry-run') == 0
-    assert capsys.readouterr().out.count('of experiments/tiny') == 4
+    told = capsys.readouterr()
+    assert told.out.count('of experiments/tiny') == 4
+    assert told.err.endswith('nothing is missing\n')
     assert sweep(other) == 0
     assert len(lines(other)) == 4
 
