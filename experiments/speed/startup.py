@@ -57,7 +57,8 @@ def _started(page: str, cache: pathlib.Path) -> tuple[float, int]:
         text=True,
     )
     if said.returncode:
-        raise errors.UserError(f'{page}: {said.stderr.strip().splitlines()[-1:]}')
+        *_, last = ['it said nothing', *said.stderr.strip().splitlines()]
+        raise errors.UserError(f'{page}: {last}')
     shutil.rmtree(cache / 'run')
     seconds, batch = said.stdout.split()[-2:]
     return float(seconds), int(batch)
