@@ -52,7 +52,7 @@ def export(loaded: Trained, formats: Sequence[str], out: pathlib.Path) -> dict[s
         with tempfile.TemporaryDirectory(dir=out.parent, prefix='.export-') as name:
             stage = pathlib.Path(name)
             for kind in tqdm(formats, desc='export', disable=None, leave=False):
-                write, *examples = FORMATS[kind]
+                write, examples = FORMATS[kind]
                 about['files'] |= write(loaded, stage, images, expected)
                 for example in examples:
                     shutil.copyfile(CONSUMERS / example, stage / example)
@@ -143,10 +143,11 @@ def _safetensors(
     return written
 
 
-FORMATS: dict[str, tuple[Any, ...]] = {  # what writes it, and the examples that use it
-    'stablehlo': (_stablehlo, 'use_stablehlo.py', 'read_images.py'),
-    'onnx': (_onnx, 'use_onnx.py', 'read_images.py'),
-    'safetensors': (_safetensors, 'use_weights.py'),
+# What writes a format, and the example that uses it, with what that imports.
+FORMATS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[str, ...]]] = {
+    'stablehlo': (_stablehlo, ('use_stablehlo.py', 'read_images.py')),
+    'onnx': (_onnx, ('use_onnx.py', 'read_images.py')),
+    'safetensors': (_safetensors, ('use_weights.py',)),
 }
 
 

@@ -115,6 +115,19 @@ def test_the_largest_batch_is_searched_once_for_all_batches_and_devices() -> Non
     assert len(found) == len(expected)
 
 
+def measured_row(case: cases.Case, wrong: dict[str, str]) -> rounds.Row:
+    """As `rounds.measure` has it, where nothing or something went wrong."""
+    return {
+        'group': case.group,
+        'name': case.name,
+        'case': vars(case),
+        'worker': {},
+        'images_per_second': {} if wrong else {'step': rounds.summary([3.0])},
+        'peak_bytes': 1,
+        'errors': wrong,
+    }
+
+
 def test_a_killed_benchmark_keeps_its_rows_and_goes_on(
     run: Any,
     capsys: pytest.CaptureFixture[str],
@@ -128,18 +141,7 @@ def test_a_killed_benchmark_keeps_its_rows_and_goes_on(
             measured.append('killed')
             raise KeyboardInterrupt
         measured.append(group[0].page)
-        return [
-            {
-                'group': case.group,
-                'name': case.name,
-                'case': vars(case),
-                'worker': {},
-                'images_per_second': {'step': rounds.summary([3.0])},
-                'peak_bytes': 1,
-                'errors': {},
-            }
-            for case in group
-        ]
+        return [measured_row(case, {}) for case in group]
 
     monkeypatch.setattr(rounds, 'measure', measure)
     out = tmp_path / 'out'
@@ -175,18 +177,7 @@ def test_what_failed_is_told_and_tried_again(
     tmp_path: pathlib.Path,
 ) -> None:
     def measure(group: cases.Group, start: Any, **options: Any) -> list[rounds.Row]:
-        return [
-            {
-                'group': case.group,
-                'name': case.name,
-                'case': vars(case),
-                'worker': {},
-                'images_per_second': {} if wrong else {'step': rounds.summary([3.0])},
-                'peak_bytes': 1,
-                'errors': wrong,
-            }
-            for case in group
-        ]
+        return [measured_row(case, wrong) for case in group]
 
     monkeypatch.setattr(rounds, 'measure', measure)
     own = tmp_path / 'out' / 'scratch'

@@ -123,7 +123,7 @@ def test_the_weights_say_what_they_are(exported: Any, folder: pathlib.Path) -> N
     assert all(file['largest_difference'] < 1e-4 for file in exported['files'].values())
 
 
-@pytest.mark.parametrize('example', [examples[0] for _, *examples in export.FORMATS.values()])
+@pytest.mark.parametrize('example', [examples[0] for _, examples in export.FORMATS.values()])
 def test_an_example_is_twenty_lines(example: str) -> None:
     assert len((export.CONSUMERS / example).read_text().splitlines()) <= 20
 
