@@ -4,7 +4,6 @@ import pathlib
 import statistics
 from typing import Any
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -43,7 +42,7 @@ def write(
     folder's own prediction, and whose `variables` are a tuple. `results.json` comes last: where it
     is, the run is finished.
     """
-    variables = jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0)), variables)
+    variables = runtime.on_host(variables)
     meta = {**meta, 'views': config.views}
     model = f'{dataset.title}, {config.model.name}'
     about = {'data': describe(dataset), 'weights': config.weights, 'origin': runtime.provenance()}

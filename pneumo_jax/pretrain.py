@@ -6,7 +6,6 @@ import math
 import pathlib
 from collections.abc import Callable
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
@@ -87,7 +86,7 @@ def _pretrain(
     found = mae.fit(config, model, preprocess, images, folder=folder, meta=meta, say=say)
     if not runtime.is_main():
         return
-    variables = jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0)), found)
+    variables = runtime.on_host(found)
     some = images[np.linspace(0, len(images) - 1, SHOWN, dtype=int)]
     shown = mae.reconstruct(model, preprocess, variables, some)
     reconstructions.draw(shown, f'{dataset.title}, training images', folder / FIGURE)

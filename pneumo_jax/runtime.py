@@ -179,6 +179,11 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return _place(tree, replicated(mesh))
 
 
+def on_host(tree: Any) -> Any:
+    """What the first device holds as arrays of the host, not copied where it is there already."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0)), tree)
+
+
 def shard(batch: Any, mesh: Mesh, axis: int = 0) -> Any:
     """Spread axis `axis` of host arrays, whole in every process, over the mesh."""
     return _place(batch, NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS)))

@@ -20,7 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy as policy
 
-from pneumo_jax import errors
+from pneumo_jax import errors, runtime
 
 Meta = dict[str, Any]
 # Arrays of the host take Orbax half the time of device arrays, 1 ms each, and the first process
@@ -68,7 +68,7 @@ class Checkpoints:
         self, step: int, state: Any, meta: Meta, metrics: dict[str, float] | None = None
     ) -> None:
         """Save in the background; without val `metrics` it can be the latest, never the best."""
-        held = jax.tree.map(np.array, on_host(state))
+        held = jax.tree.map(np.array, runtime.on_host(state))
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(held),
             meta=ocp.args.JsonSave({**meta, 'sha256': digest(held)}),
@@ -123,7 +123,7 @@ class Checkpoints:
             state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
         )
         restored = self._manager.restore(step, args=args)
-        if digest(on_host(restored.state)) != restored.meta['sha256']:
+        if digest(runtime.on_host(restored.state)) != restored.meta['sha256']:
             raise ValueError('its weights are not those that were saved')
         return restored.state, restored.meta, step
 
@@ -159,11 +159,6 @@ def _no_room() -> Iterator[None]:
         if 'RESOURCE_EXHAUSTED' not in str(error):
             raise
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'checkpoints') from error
-
-
-def on_host(state: Any) -> Any:
-    """What the first device holds as arrays of the host, not copied where it is there already."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0)), state)
 
 
 def digest(held: Any) -> str:
