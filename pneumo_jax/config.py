@@ -88,10 +88,11 @@ def _check_pairs(config: ConfigDict) -> None:
             "config.weights='best' chooses one checkpoint, which holds all seeds: "
             'give --config.weights=last, or train the seeds one by one.'
         )
-    if config.finetune.mode == 'probe' and (config.seeds > 1 or config.finetune.freeze_epochs):
+    several, frozen = config.seeds > 1, config.finetune.freeze_epochs
+    if config.finetune.mode == 'probe' and (several or frozen or config.originals):
         raise errors.UserError(
             "config.finetune.mode='probe' solves for the head of one model and trains nothing: "
-            'leave config.seeds at 1 and config.finetune.freeze_epochs at 0.'
+            "leave config.seeds at 1, config.finetune.freeze_epochs at 0, config.originals at ''."
         )
 
 

@@ -123,6 +123,7 @@ def defaults(model: str) -> ConfigDict:
     config.weights = 'last'  # the weights that are scored at the end: 'last', or 'best' on val
     config.views = ''  # scored are means over 'flip': mirror images, 'flip_crop': also crops
     config.standardise = False  # every image has mean 0 and standard deviation 1 of its own
+    config.originals = ''  # a larger size of the set, or an npz of it: crops are cut from those
     config.score_corrupted = False  # at the end val is also scored shifted by known corruptions
 
     config.model = ConfigDict({'name': model, 'dtype': 'float32', **MODELS[model]})

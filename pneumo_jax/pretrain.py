@@ -23,8 +23,9 @@ SHOWN = 8  # images of the figure
 VERB = 'pretrain'
 # Fields, or the beginnings of their names, of labels, scores and averages, which it has none of.
 UNUSED = (
-    *('seeds', 'weights', 'views', 'score_corrupted', 'pretrained.', 'finetune.', 'mix.', 'loss.'),
-    *('optim.layer_decay', 'optim.sam', 'optim.ema', 'optim.swa', 'checkpoint.best'),
+    *('seeds', 'weights', 'views', 'score_corrupted', 'originals', 'pretrained.', 'finetune.'),
+    *('mix.', 'loss.', 'optim.layer_decay', 'optim.sam', 'optim.ema', 'optim.swa'),
+    'checkpoint.best',
 )
 
 

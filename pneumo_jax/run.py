@@ -12,7 +12,8 @@ from tqdm import tqdm
 from pneumo_jax import config as configs
 from pneumo_jax import data, models, outputs, runtime
 from pneumo_jax.augment import corruptions
-from pneumo_jax.data.dataset import Dataset
+from pneumo_jax.data import originals
+from pneumo_jax.data.dataset import Dataset, Split
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.training import build, initial, loop, probe, workdir
 
@@ -38,14 +39,18 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
     # A mistake must not claim the folder.
     if config.finetune.mode != 'probe':  # which trains nothing
         build.plan_of(config, len(dataset.train))
+    train, about = dataset.train, outputs.describe(dataset)
+    if config.originals:
+        train = originals.load(config.originals, dataset, **config.data)
+        about['originals'] = originals.digest(train.images)
     preprocess = _preprocess(config, dataset)
     model = models.create(**config.model, num_classes=len(dataset.classes))
     initial.given(config, model, preprocess, _silent)
     with workdir.locked(folder) if runtime.is_main() else contextlib.nullcontext():
         if runtime.is_main():
-            workdir.claim(folder, config, outputs.describe(dataset), runtime.provenance())
+            workdir.claim(folder, config, about, runtime.provenance())
         say(f'{dataset.title}; run folder {folder}')
-        _train_and_score(config, folder, dataset, model, preprocess, say)
+        _train_and_score(config, folder, dataset, train, model, preprocess, say)
 
 
 def _told(folder: pathlib.Path, say: Callable[[str], None]) -> bool:
@@ -68,6 +73,7 @@ def _train_and_score(
     config: ConfigDict,
     folder: pathlib.Path,
     dataset: Dataset,
+    train: Split,
     model: nn.Module,
     preprocess: Preprocess,
     say: Callable[[str], None],
@@ -82,7 +88,7 @@ def _train_and_score(
         config,
         model,
         preprocess,
-        train=dataset.train,
+        train=train,
         val=dataset.val,
         folder=folder,
         meta=meta,

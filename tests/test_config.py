@@ -42,6 +42,7 @@ def test_the_notebook_recipe_has_everything_else_off() -> None:
         ({'optim.ema': '0.99', 'optim.swa': '0.5'}, 'both average'),
         ({'seeds': '2', 'weights': 'best'}, 'holds all seeds'),
         ({'standardise': 'True', 'pretrained.source': 'a.safetensors'}, 'from random weights'),
+        ({'finetune.mode': 'probe', 'originals': 'large.npz'}, 'trains nothing'),
     ],
 )
 def test_what_cannot_go_together_is_refused(fields: dict[str, str], message: str) -> None:

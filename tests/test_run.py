@@ -12,9 +12,9 @@ import jax
 import numpy as np
 import pytest
 
-from pneumo_jax import config, errors, models, run, runtime
+from pneumo_jax import config, data, errors, models, run, runtime, trained
 from pneumo_jax.data import preprocess
-from pneumo_jax.evaluation import figures
+from pneumo_jax.evaluation import figures, gather
 from pneumo_jax.models.pretrained import export
 from pneumo_jax.training import checkpoint, log, programs
 
@@ -135,6 +135,30 @@ def test_colour_images_of_five_classes_from_a_file(tmp_path: pathlib.Path) -> No
     assert results['data']['classes'] == ['0', '1', '2', '3', '4']
     assert results['test']['auroc'] > 0.8
     assert not list(folder.glob('*.csv')), "it is no official file of MedMNIST's"
+
+
+def test_originals_train_and_nothing_else_needs_them(tmp_path: pathlib.Path) -> None:
+    """Enlarged images, not augmented, are shrunk to what they were: the run is the same."""
+    phantoms = data.load(name='synthetic', size=28, limit=48)
+    for times, name in ((1, 'small'), (2, 'large')):
+        splits = {split: getattr(phantoms, split) for split in ('train', 'val', 'test')}
+        arrays = {f'{split}_labels': part.labels for split, part in splits.items()}
+        for split, part in splits.items():
+            arrays[f'{split}_images'] = part.images.repeat(times, 1).repeat(times, 2)
+        np.savez(tmp_path / f'{name}.npz', **arrays)
+    large = tmp_path / 'large.npz'
+    wanted = {'data.path': str(tmp_path / 'small.npz'), 'data.name': 'pneumoniamnist'}
+    page = f'{ROOT}/configs/mlp.py:smoke'
+    run.run(config.load(page, wanted), tmp_path / 'without')
+    run.run(config.load(page, {**wanted, 'originals': str(large)}), tmp_path / 'with')
+    found = [json.loads((tmp_path / f / 'results.json').read_text()) for f in ('without', 'with')]
+    assert found[0]['test'] == pytest.approx(found[1]['test'], abs=1e-4)
+    record = json.loads((tmp_path / 'with' / 'run.json').read_text())
+    assert len(record['data']['originals']) == 64 and len(record['data']['sha256']) == 64
+    large.unlink()
+    trained_run = trained.load(tmp_path / 'with')
+    assert trained_run.preprocess.image_shape == (28, 28, 1)
+    gather.own_data(trained_run)
 
 
 def test_the_official_file_and_medmnists_own_evaluator(

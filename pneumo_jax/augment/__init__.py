@@ -32,6 +32,7 @@ def create(
     sharpness: float,
     cutout: float,
     policy: str,
+    shrink: int = 1,
 ) -> Augment | None:
     """The operations whose field is neither 0, False nor '', in this order; None without any.
 
@@ -50,6 +51,8 @@ def create(
       sharpness: the largest departure from factor 1; half of the images.
       cutout: the largest side of the square, as a share of the height; half of the images.
       policy: 'randaugment' or 'trivialaugment', on top of the above.
+      shrink: above 1, images come so many times as large along both sides. They are moved at
+        their own size, then shrunk to the mean of each square, then lit.
 
     Raises:
       UserError: for a number out of its range, or an unknown policy.
@@ -60,6 +63,8 @@ def create(
     for name, value in (moved | lit).items():
         _check(name, value)
     operations = photometric.create(lit)
+    if shrink > 1:
+        operations = {'shrink': geometry.shrink(shrink), **operations}
     if any(moved.values()):
         operations = {'geometry': geometry.create(**moved), **operations}
     if policy:

@@ -32,6 +32,18 @@ def create(
     return operation
 
 
+def shrink(times: int) -> Callable[[Key[Array, ''], Image], Image]:
+    """`(key, image) -> image`, every pixel of it the mean of `times` x `times`."""
+
+    def operation(key: Key[Array, ''], image: Image) -> Image:
+        del key  # nothing is drawn
+        height, width, channels = image.shape
+        blocks = image.reshape(height // times, times, width // times, times, channels)
+        return blocks.mean((1, 3))
+
+    return operation
+
+
 def view(key: Key[Array, ''], least: float) -> tuple[Pair, Pair]:
     """A random resized crop: its sides and the shift of its centre, as shares of the image's.
 

@@ -73,17 +73,21 @@ def show_augmented(config: Any, loaded: Any, out: pathlib.Path) -> None:
     import numpy as np
 
     from pneumo_jax import augment, runtime
-    from pneumo_jax.data import splits
+    from pneumo_jax.data import originals, splits
     from pneumo_jax.evaluation import contact_sheet
 
-    change = augment.create(**config.augment)
+    train = large = loaded.train
+    if config.originals:
+        large = originals.load(config.originals, loaded, **config.data)
+    shrink = large.images.shape[1] // train.images.shape[1]
+    change = augment.create(**config.augment, shrink=shrink)
     if change is None:
         raise errors.UserError(
             'this config augments nothing: see configs/best.py, or give --config.augment.crop=0.3.'
         )
-    few = splits.first_of_each(loaded.train.labels, max(IMAGES, len(loaded.classes)))
-    images = loaded.train.images[few]
-    many = np.repeat(images, VARIANTS, 0).astype(np.float32) / 255
+    few = splits.first_of_each(train.labels, max(IMAGES, len(loaded.classes)))
+    images = train.images[few]
+    many = np.repeat(large.images[few], VARIANTS, 0).astype(np.float32) / 255
     variants = runtime.jit(change)(runtime.key(config.seed, 'contact sheet'), many)
     shaped = np.asarray(jax.device_get(variants)).reshape(len(images), VARIANTS, *images.shape[1:])
     with _writing(out):

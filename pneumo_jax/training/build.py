@@ -53,18 +53,20 @@ def programs(
         mesh=runtime.mesh(),
         seeds=range(config.seed, config.seed + config.seeds),
         eval_batch_size=config.eval_batch_size,
-        recipe=recipe(config, plan, train, model.num_classes),
+        recipe=recipe(config, plan, train, model.num_classes, preprocess),
         views=views.create(config.views),
         given=functools.partial(initial.given, config, model, preprocess, say),
     )
 
 
-def recipe(config: ConfigDict, plan: Plan, train: Split, classes: int) -> Recipe:
+def recipe(
+    config: ConfigDict, plan: Plan, train: Split, classes: int, preprocess: Preprocess
+) -> Recipe:
     """How a step learns."""
     counts = np.bincount(train.labels, minlength=classes).tolist()
     return Recipe(
         loss=losses.create(**config.loss, counts=counts),
-        augment=augment.create(**config.augment),
+        augment=augment.create(**config.augment, shrink=train.images.shape[1] // preprocess.height),
         mix=mix.create(**config.mix),
         sam=config.optim.sam,
         fixed_norms=config.finetune.bn == 'frozen',

@@ -96,7 +96,9 @@ class Programs:
         self._rows = -(-len(val) // -(-len(val) // eval_batch_size))
         self._val_batches = list(self._batches(val.images)) if stays else None
 
-        step = steps.make_train_step(model, tx, preprocess, **vars(recipe))
+        height, width = train.images.shape[1:3]  # augmentation shrinks larger ones
+        stored = dataclasses.replace(preprocess, height=height, width=width)
+        step = steps.make_train_step(model, tx, stored, **vars(recipe))
         many = steps.make_train_steps(step, loop=self._longest > 1) if stays else _on_batches(step)
         first = self.like, *self._feed(0, 1)
         jit = functools.partial(self._jit, donate_argnums=0)

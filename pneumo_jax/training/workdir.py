@@ -73,7 +73,7 @@ def claim(
     if earlier is None:
         run = {'verb': verb, 'config': configs.to_json(config), 'data': data, 'origin': origin}
         files.write_json(folder / RUN, run)
-    elif earlier['data']['sha256'] != data['sha256']:
+    elif any(earlier['data'].get(name) != data.get(name) for name in ('sha256', 'originals')):
         raise errors.UserError(
             f'{folder} holds a run on other data: {earlier["data"]["title"]} there, '
             f'{data["title"]} here, with different images or labels. Give another --workdir.'

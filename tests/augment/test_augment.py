@@ -45,6 +45,32 @@ def test_each_field_alone_changes_images_within_bounds(name):
     assert result.max() <= 1
 
 
+def test_larger_images_are_shrunk_to_the_mean_of_squares():
+    large = np.random.default_rng(1).random((4, 32, 48, 1)).astype(np.float32)
+    shrunk = jax.jit(augment.create(**OFF, shrink=4))(jax.random.key(0), large)
+    np.testing.assert_allclose(shrunk, large.reshape(4, 8, 4, 12, 4, 1).mean((2, 4)), atol=1e-6)
+
+
+def test_light_falls_on_shrunk_images_as_on_small_ones():
+    lit = {'brightness': 0.4, 'blur': 0.03, 'noise': 0.06, 'cutout': 0.3}
+    large = IMAGES.repeat(2, 1).repeat(2, 2)
+    shrunk = jax.jit(augment.create(**OFF | lit, shrink=2))(jax.random.key(2), large)
+    small = jax.jit(augment.create(**OFF | lit))(jax.random.key(2), IMAGES)
+    np.testing.assert_allclose(shrunk, small, atol=1e-5)
+
+
+def test_a_crop_of_a_larger_image_has_what_the_small_one_lost():
+    """Stripes of one pixel at twice the size are gray at one, and a narrow crop shows them."""
+    stripes = np.tile(np.float32([0, 1]), (64, 64, 32))[..., None]
+    crop = jax.jit(augment.create(**OFF | {'crop': 0.1}, shrink=2))
+    seen = np.asarray(crop(jax.random.key(0), stripes))
+    assert seen.shape == (64, 32, 32, 1)
+    assert seen.std((1, 2)).max() > 0.2
+    small = jax.jit(augment.create(**OFF | {'crop': 0.1}))
+    gray = stripes.reshape(64, 32, 2, 32, 2, 1).mean((2, 4))
+    np.testing.assert_allclose(small(jax.random.key(0), gray), 0.5)
+
+
 def test_a_key_decides_and_images_differ():
     same = np.broadcast_to(IMAGES[:1], IMAGES.shape)
     first = run(*ON, images=same)

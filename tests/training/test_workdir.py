@@ -39,6 +39,8 @@ def test_other_data_are_refused(tmp_path: pathlib.Path) -> None:
     workdir.claim(tmp_path, config(), DATA, {})
     with pytest.raises(errors.UserError, match='other data'):
         workdir.claim(tmp_path, config(), {**DATA, 'sha256': 'abd'}, {})
+    with pytest.raises(errors.UserError, match='other data'):
+        workdir.claim(tmp_path, config(), {**DATA, 'originals': 'abd'}, {})
 
 
 def test_a_broken_record_is_told(tmp_path: pathlib.Path) -> None:

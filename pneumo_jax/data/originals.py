@@ -1,0 +1,82 @@
+"""Training images in more detail than the net is fed: what random crops are cut from."""
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from pneumo_jax import data
+from pneumo_jax.data.dataset import Dataset, Split
+from pneumo_jax.errors import UserError
+
+FAR = 16  # gray levels between an image and its original, shrunk; another radiograph has about 40
+
+
+def load(source: str, dataset: Dataset, /, **how: Any) -> Split:
+    """The training split of `dataset` with larger images: those of an npz file, or of a size.
+
+    They must be the same images in the same order, larger by a whole number along both sides. A
+    size, such as '128', means the same MedMNIST set in that size. `how` is what `dataset` was
+    loaded by, so that they are limited, and cut into train and val, as it was.
+
+    Raises:
+      UserError: for a file that cannot be read, or whose images are others.
+    """
+    if source.isdecimal() and len(source) < 5:
+        if how.get('path') or how['name'] == 'synthetic':
+            raise UserError(
+                f'originals={source} is a size of a MedMNIST set, which {dataset.title} is not: '
+                "name an npz file of the same images, larger, or give ''."
+            )
+        how |= {'size': int(source)}
+    else:
+        how |= {'path': source, 'size': 0}
+    try:
+        large = data.load(**how).train
+    except UserError as error:
+        raise UserError(f'originals={source}: {error}') from error
+    problem = _problem(large, dataset.train, dataset.title)
+    if problem:
+        raise UserError(f'originals={source}: its training {problem}.')
+    return dataclasses.replace(dataset.train, images=large.images)
+
+
+def _problem(large: Split, small: Split, title: str) -> str:
+    """Why the one has not the images of the other in more detail, or nothing."""
+    if not np.array_equal(large.labels, small.labels):
+        return f'labels are not those of {title}'
+    factor = times(large.images, small.images)
+    if not factor:
+        return (
+            f'images are {large.images.shape[1:]}, those of {title} {small.images.shape[1:]}: both '
+            'sides must be 2, 3 or more times as long, and the channels as many'
+        )
+    some = slice(None, None, -(-len(small) // 256))
+    gap = float(np.abs(shrunk(large.images[some], factor) - small.images[some]).mean())
+    if gap > FAR:
+        return (
+            f'images, shrunk, are {gap:.0f} gray levels from those of {title} in the mean, more '
+            f'than {FAR}: they are others, or in another order'
+        )
+    return ''
+
+
+def times(large: Any, small: Any) -> int:
+    """By which whole number `large` [n, H, W, c] exceeds `small` [n, h, w, c]; 0: by none."""
+    (h, w, c), (height, width, channels) = small.shape[1:], large.shape[1:]
+    factor = height // h
+    return factor if factor > 1 and (height, width, channels) == (factor * h, factor * w, c) else 0
+
+
+def shrunk(images: UInt8[np.ndarray, 'n H W c'], factor: int) -> Float[np.ndarray, 'n h w c']:
+    """Every pixel the mean of `factor` x `factor`."""
+    n, height, width, channels = images.shape
+    blocks = images.reshape(n, height // factor, factor, width // factor, factor, channels)
+    return blocks.mean((2, 4))
+
+
+def digest(images: UInt8[np.ndarray, 'n H W c']) -> str:
+    """SHA-256 of the images."""
+    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
