@@ -51,7 +51,7 @@ def _sweep(
     wanted = _chosen(study, runs, seeds, only)
     place = pathlib.Path('runs', folder.name)
     if dry_run:
-        kept = store.read(folder / 'results')
+        kept = _under_own_names(store.read(folder / 'results'), runs)
         kept += _of_others(_missing(wanted, kept), folder)
         missing = _missing(wanted, kept)
         for run in missing:
@@ -102,12 +102,28 @@ def _alone(folder: pathlib.Path, place: pathlib.Path) -> Iterator[None]:
 
 def _stored(runs: Sequence[Run], results: pathlib.Path) -> list[Kept]:
     """What is stored of these runs, in their order; what is stored beside that is dropped."""
-    there = {one.key: one for one in store.read(results)}
-    kept = [there[run.key] for run in runs if run.key in there]
-    if len(kept) < len(there):
-        print(f'dropped: {len(there) - len(kept)} stored runs that the study does not have (now)')
+    stored = store.read(results)
+    kept = _under_own_names(stored, runs)
+    if len(kept) < len(stored):
+        print(f'dropped: {len(stored) - len(kept)} stored runs that the study does not have (now)')
+    if [one.key for one in kept] != [one.key for one in stored]:
         store.drop(results, kept)
     return kept
+
+
+def _under_own_names(stored: Sequence[Kept], runs: Sequence[Run]) -> list[Kept]:
+    """What is stored of these runs, in their order, also where a row has another name now."""
+    there = {one.key: one for one in stored}
+    wanted = {run.key for run in runs}
+    renamed = {_same(one.line): one for one in stored if one.key not in wanted}
+    found = list[Kept]()
+    for run in runs:
+        one = there.get(run.key) or renamed.pop((str(run.seed), run.digest), None)
+        if one and one.key != run.key:
+            print(f'{run.name}: as {one.line["row"]}-{run.seed}, of before', file=sys.stderr)
+            one = dataclasses.replace(one, line={**one.line, 'row': run.row})
+        found += [one] if one else []
+    return found
 
 
 def _of_others(missing: Sequence[Run], folder: pathlib.Path) -> list[Kept]:

@@ -102,6 +102,26 @@ def test_a_study_half_run_is_shown(folder: pathlib.Path, finish: Finish) -> None
     assert '| `wide net` (64 units) | 0 of 2 | not run |' in table
 
 
+def test_a_row_that_is_renamed_keeps_its_runs(
+    folder: pathlib.Path, finish: Finish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish()
+    assert sweep(folder) == 0
+    before = lines(folder)
+    study = folder / 'study.py'
+    study.write_text(study.read_text().replace("'narrow'", "'few units'"))
+    capsys.readouterr()
+    assert sweep(folder, '--dry-run') == 0
+    assert 'nothing is missing' in capsys.readouterr().err
+    assert sweep(folder) == 0
+    told, aside = capsys.readouterr()
+    assert 'few-units-0: as narrow-0, of before\n' in aside and 'dropped' not in told
+    renamed = [{**line, 'row': line['row'].replace('narrow', 'few units')} for line in before]
+    assert sorted(map(str, lines(folder))) == sorted(map(str, renamed)) != sorted(map(str, before))
+    assert sweep(folder) == 0
+    assert 'as narrow' not in capsys.readouterr().err
+
+
 def test_what_the_study_no_longer_has_is_dropped(
     folder: pathlib.Path, finish: Finish, capsys: pytest.CaptureFixture[str]
 ) -> None:
