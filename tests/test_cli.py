@@ -1,6 +1,7 @@
 import pathlib
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pneumo_jax import cli, doors
@@ -29,6 +30,25 @@ def test_a_figure_that_cannot_be(out: str, told: str, capsys: pytest.CaptureFixt
     command = ['data', '--config', 'configs/cnn.py:smoke', '--out', out]
     assert doors.enter(cli.main, command) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('originals', ['', 'large'])
+def test_what_augmentation_makes_of_some_images(
+    originals: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = {f'{split}_labels': np.arange(20) % 2 for split in ('train', 'val', 'test')}
+    images = np.random.default_rng(0).integers(0, 256, (20, 14, 14), np.uint8)
+    for name, times in (('small', 1), ('large', 3)):
+        sized = images.repeat(times, 1).repeat(times, 2)
+        splits = {f'{split}_images': sized for split in ('train', 'val', 'test')}
+        np.savez(tmp_path / f'{name}.npz', **arrays, **splits)
+    figure, page = tmp_path / 'sheet.png', ['--config', 'configs/best.py:28']
+    page += [f'--config.data.path={tmp_path}/small.npz', '--config.data.size=0']
+    if originals:
+        page += [f'--config.originals={tmp_path}/large.npz']
+    assert doors.enter(cli.main, ['data', *page, '--augmented', '--out', str(figure)]) == 0
+    assert 'small.npz 14 px' in capsys.readouterr().out
+    assert figure.read_bytes().startswith(b'\x89PNG')
 
 
 def test_data_counts_the_official_file(
