@@ -34,12 +34,14 @@ def get_config(form: str = '224') -> ConfigDict:
     config.optim.swa = 0.6
     config.views = 'flip'
     config.update({'batch_size': 128, 'epochs': 60})
+    config.standardise = True  # experiments/standardise, detail_64
+    config.augment.blur = 0.06
     if form == '28':
         config.model.widths = (96, 192, 384)  # experiments/resplit
-        config.standardise = True  # experiments/standardise
-        config.augment.blur = 0.06
     else:
         config.augment.crop = 0.08
         config.model.widths = (64, 128, 256, 512)  # experiments/resplit_64
         config.model.stem_stride = int(form) // 32
+    if form == '64':
+        config.originals = '128'  # experiments/detail_64
     return config

@@ -23,7 +23,15 @@ FIELDS: dict[str, object] = {
     'score_corrupted': True,
     'model.dtype': 'bfloat16',
 }
-SMALL: dict[str, object] = {'epochs': 60, 'model.widths': (64, 128, 256), 'model.stem_stride': 4}
+SMALL: dict[str, object] = {
+    'epochs': 60,
+    'model.widths': (64, 128, 256),
+    'model.stem_stride': 4,
+    # The page's images before experiments/detail_64.
+    'standardise': False,
+    'augment.blur': 0.03,
+    'originals': '',
+}
 RECIPES: dict[str, tuple[str, dict[str, object]]] = {
     'resnet8': (SCRATCH, SMALL),
     'resnet8, stem of stride 2': (SCRATCH, {**SMALL, 'model.stem_stride': 2}),

@@ -20,6 +20,10 @@ FIELDS: dict[str, object] = {
     'data.groups': 'data/pneumoniamnist_patients.csv',
     'data.val': 'patients',
     'score_corrupted': True,
+    # The page's images before experiments/detail_64.
+    'standardise': False,
+    'augment.blur': 0.03,
+    'originals': '',
 }
 NETS: dict[str, tuple[int, ...]] = {
     'three stages': (64, 128, 256),
