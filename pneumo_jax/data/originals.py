@@ -2,12 +2,13 @@
 
 import dataclasses
 import hashlib
+import os
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from pneumo_jax import data
+from pneumo_jax import data, files
 from pneumo_jax.data.dataset import Dataset, Split
 from pneumo_jax.errors import UserError
 
@@ -31,6 +32,8 @@ def load(source: str, dataset: Dataset, /, **how: Any) -> Split:
                 "name an npz file of the same images, larger, or give ''."
             )
         how |= {'size': int(source)}
+    elif not os.path.isfile(files.expanded(source)):  # noqa: PTH113  is_file() raises
+        raise UserError(f'originals={source}: is no file: name an npz of the same images, larger.')
     else:
         how |= {'path': source, 'size': 0}
     try:

@@ -75,7 +75,8 @@ def refused(small: pathlib.Path, large: str, match: str) -> None:
 def test_other_images_are_refused(tmp_path: pathlib.Path) -> None:
     small = tmp_path / 'small.npz'
     write(small)
-    refused(small, str(tmp_path / 'none.npz'), 'there is no such file')
+    refused(small, str(tmp_path / 'none.npz'), 'is no file')
+    refused(small, str(tmp_path), 'is no file')
     refused(small, str(small), r'2, 3 or more times as long')
     labels = np.arange(COUNT) % 2
     refused(small, enlarged(small, train_labels=1 - labels), 'labels are not those of small.npz')
