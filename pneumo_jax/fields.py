@@ -43,7 +43,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     'model.variant': ('Ti', 'S', 'B'),
     'model.dtype': ('float32', 'bfloat16'),
     'data.fallback': ('', 'synthetic'),
-    'data.val': ('official', 'patients'),
+    'data.val': ('official', 'patients', 'conflicting'),
     'augment.policy': ('', 'randaugment', 'trivialaugment'),
     'finetune.mode': ('full', 'probe'),
     'finetune.bn': ('train', 'frozen'),
@@ -152,7 +152,7 @@ def defaults(model: str) -> ConfigDict:
     config.data.seed = 0  # which images a val split that is cut anew has; of phantoms, their looks
     config.data.fallback = ''  # 'synthetic': drawn phantoms where there is no file and no network
     config.data.groups = ''  # a CSV (split, index, patient): whose every image is
-    config.data.val = 'official'  # or 'patients': cut anew from train and val, sharing no patient
+    config.data.val = 'official'  # 'patients', 'conflicting': cut anew (data/splits.py)
 
     # 0, False and '' switch a part off. Ranges are uniform, and factors e^U(-x, x).
     config.augment = ConfigDict()

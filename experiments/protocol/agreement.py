@@ -6,8 +6,10 @@ python experiments/protocol/agreement.py
 import pathlib
 import sys
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from jaxtyping import Float
 from scipy.stats import spearmanr
 
 from pneumo_jax import doors
@@ -15,12 +17,10 @@ from pneumo_jax.sweep import store, table
 
 HERE = pathlib.Path(__file__).parent
 HEADS = (
-    'signal',
-    'rank correlation with test AUROC',
-    'would choose',
-    'its test AUROC',
-    'its test ACC',
+    *('signal', 'rank correlation with test AUROC', 'and with test ACC'),
+    *('would choose', 'its test AUROC', 'its test ACC'),
 )
+Scores = Float[np.ndarray, ' recipes']
 SIGNALS = {
     f'{name} {score}': (split, score, sign)
     for split, name in (('val', 'val'), ('val_corrupted', 'corrupted val'))
@@ -31,12 +31,13 @@ SIGNALS = {
 def main() -> None:
     """Write `results/agreement.md` and put it into this folder's README."""
     kept = store.read(HERE / 'results')
-    lines = [line for val in ('official', 'patients') for line in compared(kept, val)]
+    vals = dict.fromkeys(run.line['row'].rpartition(', ')[2] for run in kept)
+    lines = [line for val in vals for line in compared(kept, val)]
     text = table.lines(HEADS, lines)
     table.publish(text, HERE / 'results' / 'agreement.md', HERE / 'README.md')
 
 
-def compared(kept: list[store.Kept], val: str) -> list[list[str]]:
+def compared(kept: Sequence[store.Kept], val: str) -> Iterator[list[str]]:
     """A line for every signal of the runs with this val split; scores are means over seeds."""
     runs = defaultdict(list)
     for run in kept:
@@ -44,23 +45,16 @@ def compared(kept: list[store.Kept], val: str) -> list[list[str]]:
         if of == val:
             runs[recipe].append(run)
 
-    def means(split: str, score: str) -> np.ndarray:
+    def means(split: str, score: str) -> Scores:
         return np.array([np.mean([run.score(split, score) for run in of]) for of in runs.values()])
 
     auroc, accuracy = means('test', 'auroc'), means('test', 'accuracy')
-    lines = []
-    for name, (split, score, sign) in SIGNALS.items():
-        signal = sign * means(split, score)
+    signals = {name: sign * means(split, score) for name, (split, score, sign) in SIGNALS.items()}
+    for name, signal in signals.items():
         best = int(signal.argmax())
-        agreement = spearmanr(signal, auroc).statistic
-        cells = [
-            f'{agreement:.2f}',
-            list(runs)[best],
-            f'{auroc[best]:.3f}',
-            f'{accuracy[best]:.3f}',
-        ]
-        lines.append([f'{val}: {name}', *cells])
-    return lines
+        agreement = [f'{spearmanr(signal, scores).statistic:.2f}' for scores in (auroc, accuracy)]
+        chosen = list(runs)[best], f'{auroc[best]:.3f}', f'{accuracy[best]:.3f}'
+        yield [f'{val}: {name}', *agreement, *chosen]
 
 
 if __name__ == '__main__':

@@ -1,10 +1,11 @@
-"""Would validation have found the recipe? Seven recipes, with two validation splits each.
+"""Would validation have found the recipe? Eight recipes, with three validation splits each.
 
     python -m pneumo_jax sweep experiments/protocol
     python experiments/protocol/agreement.py
 
-The official val split shares patients with train, the other is cut anew from both and shares none;
-each is scored as it is and shifted by known corruptions. The runs with the official split are those
+The official val split shares patients with train; two others are cut anew from both and share none,
+one at random, and one of the images whose look speaks for the other class. Each is scored as it is
+and shifted by known corruptions. The runs with the official split are those
 of experiments/recipe, and taken from there. The second command asks which of these signals ranks
 the recipes as the test split does.
 """
@@ -20,7 +21,7 @@ SHORT: dict[str, object] = {
     'standardise': False,
     'augment.blur': 0.03,
 }
-VALS = ('official', 'patients')
+VALS = ('official', 'patients', 'conflicting')
 PLAIN = {
     **{f'augment.{name}': 0.0 for name in ('crop', 'rotate', 'blur', 'noise')},
     **{f'augment.{name}': 0.0 for name in ('brightness', 'contrast', 'gamma')},
@@ -40,6 +41,7 @@ def get_study() -> Study:
         'ours without blur and noise': {'augment.blur': 0.0, 'augment.noise': 0.0},
         'ours with mixup': {'mix.mixup': 0.2},
         'ours with RandAugment': {'augment.policy': 'randaugment'},
+        'ours with standardised images': {'standardise': True, 'augment.blur': 0.06},
         'ours': {},
     }
     return Study(

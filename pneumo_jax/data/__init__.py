@@ -8,7 +8,7 @@ from pneumo_jax import errors, files
 from pneumo_jax.data import medmnist
 from pneumo_jax.data.dataset import SPLITS, Dataset
 
-VALS = ('official', 'patients')
+VALS = ('official', 'patients', 'conflicting')
 
 
 def check(*, name: str, size: int, path: str = '') -> None:
@@ -45,7 +45,8 @@ def load(
       groups: a csv file that names the patient of every image, as `groups.read` says. Where val is
         cut from train, it names the images as they lie after the cut.
       val: 'official', or 'patients': a new one, of the same size, that shares no patient with train
-        (`splits.patient_disjoint`, chosen by `seed`).
+        (`splits.patient_disjoint`, chosen by `seed`), or 'conflicting': one of the images whose
+        look speaks for another class (`splits.conflicting`).
 
     Raises:
       errors.UserError: where there are no data of that description, fit to train on and to score.
@@ -66,8 +67,9 @@ def load(
     checks.check(dataset)
     if groups:
         dataset = _with_patients(dataset, files.expanded(groups))
-    if val == 'patients':
-        dataset = splits.patient_disjoint(dataset, seed)
+    if val != 'official':
+        cut = splits.patient_disjoint if val == 'patients' else splits.conflicting
+        dataset = cut(dataset, seed)
     return splits.limited(dataset, limit) if limit else dataset
 
 

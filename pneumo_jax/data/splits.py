@@ -6,6 +6,7 @@ import re
 import numpy as np
 from jaxtyping import Bool, Int
 
+from pneumo_jax.data import look
 from pneumo_jax.data.dataset import SPLITS, Dataset, Split
 from pneumo_jax.errors import UserError
 
@@ -40,7 +41,8 @@ def hold_out(
         raise UserError(f'data.val_fraction={fraction}: must lie between 0 and 1, as 0.1 does.')
     group, classes = _grouped(labels, groups)
     counts = np.bincount(classes[group])
-    return _filled(group, classes, np.maximum(1, np.round(fraction * counts)), seed)
+    order = np.random.default_rng(seed).permutation(len(classes))
+    return _filled(group, classes, np.maximum(1, np.round(fraction * counts)), order)
 
 
 def patient_disjoint(dataset: Dataset, seed: int) -> Dataset:
@@ -53,26 +55,62 @@ def patient_disjoint(dataset: Dataset, seed: int) -> Dataset:
     Raises:
       UserError: where the patients are not known, or are too few for every class in both.
     """
-    train, val = dataset.train, dataset.val
-    if train.groups is None or val.groups is None:
+    if dataset.train.groups is None or dataset.val.groups is None:
         raise UserError(
             "data.val='patients' needs the patient of every image: give data.groups=FILE.csv with "
             'the columns split, index, patient.'
         )
-    pool = Split(
-        np.concatenate([train.images, val.images]),
-        np.concatenate([train.labels, val.labels]),
-        np.concatenate([train.groups.astype(str), val.groups.astype(str)]),
-    )
+    pool = _pool(dataset.train, dataset.val)
+    group, _ = _grouped(pool.labels, pool.groups)
+    order = np.random.default_rng(seed).permutation(group.max() + 1)
+    return _recut(dataset, pool, order, 'patients', 'patient-disjoint')
+
+
+def conflicting(dataset: Dataset, seed: int) -> Dataset:
+    """As `patient_disjoint`, but val gets the images whose look speaks most for another class.
+
+    What brightness, framing and sharpness tell of the class (`look.own_class`, whose folds `seed`
+    draws) is true of the new train, and misleads in the new val. Where patients are known they are
+    kept together, and where not every image counts as one.
+
+    Raises:
+      UserError: where there are too few patients for every class in both, or to tell any look.
+    """
+    pool = _pool(dataset.train, dataset.val)
     group, classes = _grouped(pool.labels, pool.groups)
-    room = np.bincount(val.labels, minlength=len(dataset.classes))
-    held = _filled(group, classes, room, seed)
+    if np.bincount(classes).min() < look.FOLDS:
+        raise UserError(
+            f"data.val='conflicting': {dataset.title}: of a class there are fewer than "
+            f'{look.FOLDS} patients in train and val.'
+        )
+    own = look.own_class(pool.images, pool.labels, group, seed)
+    order = np.argsort(np.bincount(group, own) / np.bincount(group), kind='stable')
+    return _recut(dataset, pool, order, 'conflicting', 'conflicting')
+
+
+def _pool(train: Split, val: Split) -> Split:
+    groups = None
+    if train.groups is not None and val.groups is not None:
+        groups = np.concatenate([train.groups.astype(str), val.groups.astype(str)])
+    images, labels = (
+        np.concatenate([getattr(train, of), getattr(val, of)]) for of in ('images', 'labels')
+    )
+    return Split(images, labels, groups)
+
+
+def _recut(
+    dataset: Dataset, pool: Split, order: Int[np.ndarray, ' g'], name: str, adjective: str
+) -> Dataset:
+    """The data with a val of the first groups of the pool, in this order, that have room in it."""
+    group, classes = _grouped(pool.labels, pool.groups)
+    room = np.bincount(dataset.val.labels, minlength=len(dataset.classes))
+    held = _filled(group, classes, room, order)
     if any(len(np.unique(pool.labels[part])) < len(room) for part in (held, ~held)):
         raise UserError(
-            f"data.val='patients': {dataset.title}: a class has too few patients, or one of too "
+            f'data.val={name!r}: {dataset.title}: a class has too few patients, or one of too '
             'many images, to be in both train and val.'
         )
-    title = f'{dataset.title}, patient-disjoint val'
+    title = f'{dataset.title}, {adjective} val'
     return dataclasses.replace(
         dataset, title=title, train=take(pool, ~held), val=take(pool, held), flag=None
     )
@@ -88,12 +126,15 @@ def _grouped(
 
 
 def _filled(
-    group: Int[np.ndarray, ' n'], classes: Int[np.ndarray, ' g'], room: np.ndarray, seed: int
+    group: Int[np.ndarray, ' n'],
+    classes: Int[np.ndarray, ' g'],
+    room: np.ndarray,
+    order: Int[np.ndarray, ' g'],
 ) -> Bool[np.ndarray, ' n']:
-    """Marks the images of groups taken at random, each where its class still has room for it."""
+    """Marks the images of groups, taken in this order where their class still has room for them."""
     sizes, room = np.bincount(group), room.copy()
     chosen = np.zeros(len(sizes), bool)
-    for g in np.random.default_rng(seed).permutation(len(sizes)):
+    for g in order:
         if sizes[g] <= room[classes[g]]:
             room[classes[g]] -= sizes[g]
             chosen[g] = True

@@ -131,3 +131,36 @@ def test_patient_disjoint_needs_patients() -> None:
     unknown = Split(known.images, known.labels)
     with pytest.raises(UserError, match='needs the patient of every image'):
         splits.patient_disjoint(Dataset('t', ('0', '1'), known, unknown, known), seed=0)
+
+
+def with_looks(known: bool = True) -> Dataset:
+    """Bright images are class 1, but for a patient in ten; two images of a patient."""
+    patients = np.arange(400) // 2
+    labels = (patients % 2).astype(np.int32)
+    against = patients % 20 < 2
+    noise = np.random.default_rng(0).normal(0, 10, (400, 8, 8, 1))
+    pixels = (np.where(labels ^ against, 160, 90)[:, None, None, None] + noise).astype(np.uint8)
+    every = Split(pixels, labels, patients if known else None)
+    train, val = (splits.take(every, part) for part in (np.arange(360), np.arange(360, 400)))
+    return Dataset('t', ('0', '1'), train, val, val, flag='set')
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_a_conflicting_val_has_those_who_look_like_the_other_class(known: bool) -> None:
+    old = with_looks(known)
+    new = splits.conflicting(old, seed=0)
+    assert (len(new.train), len(new.val)) == (360, 40) and new.title == 't, conflicting val'
+    bright = new.val.images.mean((1, 2, 3)) > 125
+    assert (bright != new.val.labels).all()
+    assert ((new.train.images.mean((1, 2, 3)) > 125) == new.train.labels).all()
+    np.testing.assert_array_equal(np.bincount(new.val.labels), np.bincount(old.val.labels))
+    assert new.test is old.test and new.flag is None
+    if known:
+        assert not set(np.asarray(new.train.groups)) & set(np.asarray(new.val.groups))
+    assert new.digest == splits.conflicting(old, seed=0).digest
+
+
+def test_a_conflicting_val_needs_some_patients_of_every_class() -> None:
+    train = of_patients([0, 1] * 10, [0, 1, 2, 3, 4, 5, 6, 7] + [0] * 12, 0)
+    with pytest.raises(UserError, match='fewer than 5 patients'):
+        splits.conflicting(Dataset('t', ('0', '1'), train, train, train), seed=0)
