@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pneumo_jax.audit.glance import MEANING
 from pneumo_jax.audit.shift import MEASURES
 from pneumo_jax.data.dataset import SPLITS
 
@@ -21,6 +22,7 @@ def text(found: Found) -> str:
         f'## Classes\n\n{_prior(found["prior"])}',
         f'## Patients\n\n{_patients(found["patients"])}',
         f'## Duplicates\n\n{_duplicates(found["duplicates"])}',
+        f'## At a glance\n\n{_glance(found["glance"])}',
         f'## From val to test: images\n\n{_images(found["images"])}',
     ]
     if found['scores']:
@@ -121,6 +123,15 @@ def _listed(pairs: Sequence[Found]) -> str:
     ]
     heads = ('image', 'and', 'kind', 'correlation', 'same patient')
     return f'## The first {len(pairs)} pairs\n\n{table(heads, rows)}'
+
+
+def _glance(found: Found) -> str:
+    rows = [
+        [name, *(f'{value:.3f}' for value in (of['auroc'], of['accuracy'], *of['recall'].values()))]
+        for name, of in found.items()
+    ]
+    recalls = [f'recall of {name}' for name in found['test']['recall']]
+    return f'{MEANING}\n\n{table(("", "AUROC", "accuracy", *recalls), rows)}'
 
 
 def _images(found: Found) -> str:

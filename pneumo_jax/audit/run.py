@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pneumo_jax import files
-from pneumo_jax.audit import duplicates, figures, patients, report, scores, shift
+from pneumo_jax.audit import duplicates, figures, glance, patients, report, scores, shift
 from pneumo_jax.data.dataset import SPLITS, Dataset
 from pneumo_jax.errors import UserError
 
@@ -45,6 +45,7 @@ def _found(
         'prior': {name: _counts(dataset, name) for name in SPLITS},
         'patients': patients.shared(dataset),
         'duplicates': duplicates.find(dataset),
+        'glance': glance.scores(dataset),
         'images': {name: shift.by_class(values, dataset) for name, values in measures.items()},
         'score': scores.title(dataset.classes),
         'scores': {run: shift.by_class(p, dataset, half=True) for run, p in given.items()},

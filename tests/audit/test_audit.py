@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pneumo_jax import data
-from pneumo_jax.audit import duplicates, patients, report, run, scores, shift
+from pneumo_jax.audit import duplicates, glance, patients, report, run, scores, shift
 from pneumo_jax.data.dataset import SPLITS, Dataset, Split
 from pneumo_jax.errors import UserError
 
@@ -162,6 +162,21 @@ def test_a_planted_shift_is_found_in_its_class_alone() -> None:
     assert abs(found['brightness']['a']['val_to_test']['d']) < 1
     assert found['sharpness']['a']['val_to_test']['d'] > 3
     assert abs(found['sharpness']['b']['val_to_test']['d']) < 1
+
+
+@pytest.mark.parametrize('classes', [2, 3])
+def test_what_a_glance_tells_and_where_it_misleads(classes: int, tmp_path: pathlib.Path) -> None:
+    dataset = made_up(classes=classes)
+    noise = glance.scores(dataset)
+    assert 0.2 < noise['test']['auroc'] < 0.8
+    for name in ('train', 'val', 'test'):
+        split = getattr(dataset, name)
+        light = split.labels if name != 'test' else (split.labels + 1) % classes
+        split.images[:] = np.clip(split.images // 4 + 60 * light[:, None, None, None], 0, 255)
+    found = glance.scores(dataset)
+    assert found['val']['auroc'] == found['val']['accuracy'] == 1
+    assert found['test']['recall'] == dict.fromkeys('abc'[:classes], 0)
+    assert f'recall of {"abc"[classes - 1]}' in run.audit(dataset, [], tmp_path)
 
 
 def test_the_difference_of_two_samples() -> None:
