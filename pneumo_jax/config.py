@@ -88,6 +88,11 @@ def _check_pairs(config: ConfigDict) -> None:
             "config.weights='best' chooses one checkpoint, which holds all seeds: "
             'give --config.weights=last, or train the seeds one by one.'
         )
+    if config.originals and config.data.val == 'conflicting':
+        raise errors.UserError(
+            "config.data.val='conflicting' goes by how the images look, and those of "
+            f'config.originals={config.originals} look otherwise: give one of them alone.'
+        )
     several, frozen = config.seeds > 1, config.finetune.freeze_epochs
     if config.finetune.mode == 'probe' and (several or frozen or config.originals):
         raise errors.UserError(

@@ -43,6 +43,7 @@ def test_the_notebook_recipe_has_everything_else_off() -> None:
         ({'seeds': '2', 'weights': 'best'}, 'holds all seeds'),
         ({'standardise': 'True', 'pretrained.source': 'a.safetensors'}, 'from random weights'),
         ({'finetune.mode': 'probe', 'originals': 'large.npz'}, 'trains nothing'),
+        ({'data.val': 'conflicting', 'originals': '56'}, 'one of them alone'),
     ],
 )
 def test_what_cannot_go_together_is_refused(fields: dict[str, str], message: str) -> None:

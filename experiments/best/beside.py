@@ -32,6 +32,10 @@ OURS = {
         '28 px': (BEST, '28'),
         '28 px, not standardised': ('the same, images not standardised, less blur', '28'),
         '64 px, rebuilt': (BEST, '64, rebuilt'),
+        '64 px, rebuilt, not standardised': (
+            'the same, not standardised, less blur, crops of 64 px',
+            '64, rebuilt',
+        ),
         '224 px, rebuilt': (TUNED, '224, rebuilt'),
     },
     'transfer': {

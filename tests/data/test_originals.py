@@ -84,6 +84,10 @@ def test_other_images_are_refused(tmp_path: pathlib.Path) -> None:
         turned = np.roll(file['train_images'], 2, 0)  # each with another's label, which is the same
         wide = {name: array[:, :, :-1] for name, array in file.items() if name.endswith('images')}
     refused(small, enlarged(small, train_images=turned), 'they are others, or in another order')
+    with np.load(enlarged(small)) as file:
+        one = file['train_images'].copy()
+    one[3] = one[5]  # of the same label
+    refused(small, enlarged(small, train_images=one), 'and 1 of them far more')
     refused(small, enlarged(small, **wide), r'\(36, 35, 1\), those of .* \(12, 12, 1\)')
 
 
