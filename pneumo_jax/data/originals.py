@@ -32,7 +32,8 @@ def load(source: str, dataset: Dataset, /, **how: Any) -> Split:
         if how.get('path') or how['name'] == 'synthetic':
             raise UserError(
                 f'originals={source} is a size of a MedMNIST set, which {dataset.title} is not: '
-                "name an npz file of the same images, larger, or give ''."
+                'name an npz file of the same images, larger (--config.originals=FILE.npz), or '
+                'train without (--config.originals=).'
             )
         how |= {'size': int(source)}
     elif not os.path.isfile(files.expanded(source)):  # noqa: PTH113  is_file() raises
