@@ -74,7 +74,7 @@ def _tiles(x: Map) -> Tiles:
     height, width = _counts(x.shape)
     h, w = x.shape[1:3]
     x = jnp.pad(x, ((0, 0), (1, 2 * height + 1 - h), (1, 2 * width + 1 - w), (0, 0)))
-    x = x.reshape(len(x), height + 1, 2, width + 1, 2, -1)
+    x = x.reshape(x.shape[0], height + 1, 2, width + 1, 2, -1)  # len() wants a known number
     rows = _of_pixels([x[:, i // 2 : i // 2 + height, i % 2] for i in range(4)])
     # In two steps: all at once takes a fifth longer, and twice as long to compile.
     rows = lax.optimization_barrier(rows)
@@ -87,7 +87,7 @@ def _spread(dy: Map) -> Tiles:
     height, width = _counts(dy.shape)
     h, w = dy.shape[1:3]
     dy = jnp.pad(dy, ((0, 0), (0, 2 * height - h), (0, 2 * width - w), (0, 0)))
-    dy = dy.reshape(len(dy), height, 2, width, 2, -1)
+    dy = dy.reshape(dy.shape[0], height, 2, width, 2, -1)
     rows = lax.optimization_barrier(_of_gradients([dy[:, :, i] for i in range(2)]))
     return _flat(_of_gradients([rows[:, :, :, :, j] for j in range(2)]))
 

@@ -88,6 +88,17 @@ def test_values_and_gradients_are_the_librarys(kind: tuple[int, ...]) -> None:
         np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize('kind', KINDS.values(), ids=KINDS)
+def test_a_batch_of_any_size_can_be_exported(kind: tuple[int, ...]) -> None:
+    h, w, i, o, size, stride, padding, groups = kind
+    x, kernel = arrays(h, w, i, o, size, groups)
+    conv = functools.partial(ops.conv, stride=stride, padding=padding, groups=groups)
+    (batch,) = jax.export.symbolic_shape('b')
+    shape = jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype)
+    both = jax.export.export(jax.jit(conv), platforms=['cpu', 'cuda'])(shape, kernel)
+    np.testing.assert_allclose(both.call(x, kernel), conv(x, kernel), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(('shape', 'size', 'wanted'), [((1, 1), 2, (1, 1)), ((2, 9), 4, (1, 2))])
 def test_a_map_smaller_than_the_kernel_is_filled_with_zeros(
     shape: tuple[int, int], size: int, wanted: tuple[int, int]
