@@ -2,9 +2,9 @@
 
     python experiments/protocol/glance.py
 
-A logistic regression on the gray levels of a thumbnail of 4 x 4 pixels and on the sharpness of the
-whole (`pneumo_jax/data/look.py`), fitted to train. Nothing of it is chosen by val or test. It is
-what `python -m pneumo_jax audit` tells of any data.
+A logistic regression on the gray levels of a thumbnail of 4 x 4 pixels and on the mean step between
+neighbouring pixels (`pneumo_jax/data/look.py`), fitted to train. Nothing of it is chosen by val or
+test. It is what `python -m pneumo_jax audit` tells of any data.
 """
 
 import pathlib

@@ -10,8 +10,9 @@ from pneumo_jax.evaluation import metrics
 
 Found = dict[str, Any]
 MEANING = (
-    'A logistic regression on the gray levels of a thumbnail of 4 x 4 pixels and on the sharpness\n'
-    'of the image, fitted to train. What it tells, a model may learn instead of the illness.'
+    'A logistic regression on the gray levels of a thumbnail of 4 x 4 pixels and on the mean step\n'
+    'between neighbouring pixels, fitted to train. What it tells, a model may learn instead of\n'
+    'the illness.'
 )
 
 

@@ -79,7 +79,7 @@ def show_augmented(config: Any, loaded: Any, out: pathlib.Path) -> None:
     train = large = loaded.train
     if config.originals:
         large = originals.load(config.originals, loaded, **config.data)
-    shrink = large.images.shape[1] // train.images.shape[1]
+    shrink = originals.times(large.images, train.images) or 1
     change = augment.create(**config.augment, shrink=shrink)
     if change is None:
         raise errors.UserError(

@@ -7,8 +7,9 @@ import sys
 from pneumo_jax import errors, files
 from pneumo_jax.data import medmnist
 from pneumo_jax.data.dataset import SPLITS, Dataset
+from pneumo_jax.fields import CHOICES
 
-VALS = ('official', 'patients', 'conflicting')
+VALS = CHOICES['data.val']
 
 
 def check(*, name: str, size: int, path: str = '') -> None:

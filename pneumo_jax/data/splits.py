@@ -15,6 +15,9 @@ _PATIENT = re.compile(
     r'(?:bacteria|virus|normal|pneumonia)-(\d+)-|(person\d+)_|((?:normal2-)?im-\d+)-', re.IGNORECASE
 )
 
+TITLES = {'patients': 'patient-disjoint', 'conflicting': 'conflicting'}  # of a val cut anew
+Grouped = tuple[Int[np.ndarray, ' n'], Int[np.ndarray, ' g']]
+
 
 def patient_of(name: str) -> str | None:
     """The patient that a file name of the chest X-ray sets of Kermany et al. tells, if any.
@@ -61,9 +64,9 @@ def patient_disjoint(dataset: Dataset, seed: int) -> Dataset:
             'the columns split, index, patient.'
         )
     pool = _pool(dataset.train, dataset.val)
-    group, _ = _grouped(pool.labels, pool.groups)
-    order = np.random.default_rng(seed).permutation(group.max() + 1)
-    return _recut(dataset, pool, order, 'patients', 'patient-disjoint')
+    grouped = _grouped(pool.labels, pool.groups)
+    order = np.random.default_rng(seed).permutation(len(grouped[1]))
+    return _recut(dataset, pool, grouped, order, 'patients')
 
 
 def conflicting(dataset: Dataset, seed: int) -> Dataset:
@@ -77,7 +80,7 @@ def conflicting(dataset: Dataset, seed: int) -> Dataset:
       UserError: where there are too few patients for every class in both, or to tell any look.
     """
     pool = _pool(dataset.train, dataset.val)
-    group, classes = _grouped(pool.labels, pool.groups)
+    group, classes = grouped = _grouped(pool.labels, pool.groups)
     if np.bincount(classes).min() < look.FOLDS:
         raise UserError(
             f"data.val='conflicting': {dataset.title}: of a class there are fewer than "
@@ -85,7 +88,7 @@ def conflicting(dataset: Dataset, seed: int) -> Dataset:
         )
     own = look.own_class(pool.images, pool.labels, group, seed)
     order = np.argsort(np.bincount(group, own) / np.bincount(group), kind='stable')
-    return _recut(dataset, pool, order, 'conflicting', 'conflicting')
+    return _recut(dataset, pool, grouped, order, 'conflicting')
 
 
 def _pool(train: Split, val: Split) -> Split:
@@ -99,26 +102,23 @@ def _pool(train: Split, val: Split) -> Split:
 
 
 def _recut(
-    dataset: Dataset, pool: Split, order: Int[np.ndarray, ' g'], name: str, adjective: str
+    dataset: Dataset, pool: Split, grouped: Grouped, order: Int[np.ndarray, ' g'], val: str
 ) -> Dataset:
     """The data with a val of the first groups of the pool, in this order, that have room in it."""
-    group, classes = _grouped(pool.labels, pool.groups)
     room = np.bincount(dataset.val.labels, minlength=len(dataset.classes))
-    held = _filled(group, classes, room, order)
+    held = _filled(*grouped, room, order)
     if any(len(np.unique(pool.labels[part])) < len(room) for part in (held, ~held)):
         raise UserError(
-            f'data.val={name!r}: {dataset.title}: a class has too few patients, or one of too '
+            f'data.val={val!r}: {dataset.title}: a class has too few patients, or one of too '
             'many images, to be in both train and val.'
         )
-    title = f'{dataset.title}, {adjective} val'
+    title = f'{dataset.title}, {TITLES[val]} val'
     return dataclasses.replace(
         dataset, title=title, train=take(pool, ~held), val=take(pool, held), flag=None
     )
 
 
-def _grouped(
-    labels: Int[np.ndarray, ' n'], groups: np.ndarray | None
-) -> tuple[Int[np.ndarray, ' n'], Int[np.ndarray, ' g']]:
+def _grouped(labels: Int[np.ndarray, ' n'], groups: np.ndarray | None) -> Grouped:
     """The group of every image, numbered, and the class of every group: that of its first image."""
     names = np.arange(len(labels)) if groups is None else groups
     _, first, group = np.unique(names, return_index=True, return_inverse=True)

@@ -121,8 +121,9 @@ def _under_own_names(stored: Sequence[Kept], runs: Sequence[Run]) -> list[Kept]:
         one = there.get(run.key) or renamed.pop((str(run.seed), run.digest), None)
         if one and one.key != run.key:
             print(f'{run.name}: as {one.line["row"]}-{run.seed}, of before', file=sys.stderr)
-            one = dataclasses.replace(one, line={**one.line, 'row': run.row})
-        found += [one] if one else []
+            one = _as(one, run)
+        if one:
+            found.append(one)
     return found
 
 
@@ -137,8 +138,13 @@ def _of_others(missing: Sequence[Run], folder: pathlib.Path) -> list[Kept]:
         for one in store.read(other.parent, lambda line: _same(line) in wanted):
             for run in wanted.pop(_same(one.line), []):
                 print(f'{run.name}: as {one.line["row"]}-{run.seed} of {other.parent.parent}')
-                found.append(dataclasses.replace(one, line={**one.line, 'row': run.row}))
+                found.append(_as(one, run))
     return found
+
+
+def _as(one: Kept, run: Run) -> Kept:
+    """A stored run, as one of the row of `run`."""
+    return dataclasses.replace(one, line={**one.line, 'row': run.row})
 
 
 def _same(line: dict[str, str]) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from pneumo_jax import augment, runtime
 from pneumo_jax.augment import mix, views
+from pneumo_jax.data import originals
 from pneumo_jax.data.dataset import Split
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.training import initial, losses, optim
@@ -53,20 +54,19 @@ def programs(
         mesh=runtime.mesh(),
         seeds=range(config.seed, config.seed + config.seeds),
         eval_batch_size=config.eval_batch_size,
-        recipe=recipe(config, plan, train, model.num_classes, preprocess),
+        recipe=recipe(config, plan, train, val, model.num_classes),
         views=views.create(config.views),
         given=functools.partial(initial.given, config, model, preprocess, say),
     )
 
 
-def recipe(
-    config: ConfigDict, plan: Plan, train: Split, classes: int, preprocess: Preprocess
-) -> Recipe:
+def recipe(config: ConfigDict, plan: Plan, train: Split, val: Split, classes: int) -> Recipe:
     """How a step learns."""
+    shrink = originals.times(train.images, val.images) or 1  # val has the size of the model
     counts = np.bincount(train.labels, minlength=classes).tolist()
     return Recipe(
         loss=losses.create(**config.loss, counts=counts),
-        augment=augment.create(**config.augment, shrink=train.images.shape[1] // preprocess.height),
+        augment=augment.create(**config.augment, shrink=shrink),
         mix=mix.create(**config.mix),
         sam=config.optim.sam,
         fixed_norms=config.finetune.bn == 'frozen',
