@@ -15,10 +15,11 @@ from pneumo_jax import errors, files
 
 Row = dict[str, Any]
 METRICS = 'metrics.jsonl'
+AT_ONCE = 16  # calls whose metrics are fetched together; alone they take .1 ms of a quickstart's 5
 
 
 class Meter:
-    """Sums of the steps' metrics over an epoch, fetched one call late so that no step waits.
+    """Sums of the steps' metrics over an epoch, fetched late so that no step waits.
 
     The sums are float64, taken step by step, and go into mid-epoch checkpoints: an epoch resumed
     half-way reports the same means to the last bit.
@@ -27,7 +28,7 @@ class Meter:
     def __init__(self) -> None:
         self.sums: dict[str, float] = {}
         self.steps = 0
-        self._pending: tuple[int, int, Any] | None = None
+        self._pending: list[tuple[int, int, Any]] = []
 
     def add(self, step: int, count: int, metrics: Any) -> None:
         """Take the metrics of `count` steps, the last of them `step` (from 1).
@@ -35,14 +36,17 @@ class Meter:
         Each is an array of at least `count` values, or rows of a value for every seed, whose mean
         counts, and may still be under way.
         """
-        self.flush()
-        self._pending = (step, count, metrics)
+        if len(self._pending) == AT_ONCE:
+            self.flush()
+        self._pending.append((step, count, metrics))
 
     def flush(self) -> None:
         """Wait for the metrics still under way; a loss that is not finite is a `UserError`."""
-        if self._pending is None:
-            return
-        (step, count, metrics), self._pending = self._pending, None
+        pending, self._pending = self._pending, []
+        for step, count, metrics in pending:
+            self._take(step, count, metrics)
+
+    def _take(self, step: int, count: int, metrics: Any) -> None:
         values = {name: _rows(value)[:count].mean(1) for name, value in metrics.items()}
         finite = np.isfinite(list(values.values())).all(0)
         if not finite.all():

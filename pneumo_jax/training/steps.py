@@ -179,15 +179,16 @@ def make_train_steps(
     """`many(state, data, indices, n, key) -> (state, metrics)`: the first `n` of `k` steps.
 
     `data` is a whole split, and step i learns from its rows `indices[i]`, of shape [k, b]. Metrics
-    have shape [k], and are 0 from step n on. One program serves every n; without `loop` it is a
-    program of one step, where k and n are 1.
+    have shape [k], and are 0 from step n on. One program serves every n. Without `loop` it is a
+    program of one step, where n is 1: `indices` are those of the k steps from a multiple of k on,
+    of which it takes its own, and metrics have shape [1].
     """
 
     def on_rows(state: TrainState, data: Batch, indices: Int[Array, ' b'], key: Any) -> Any:
         return step(state, jax.tree.map(lambda array: array[indices], data), key)
 
-    def one(state: TrainState, data: Batch, indices: Int[Array, '1 b'], n: Any, key: Any) -> Any:
-        state, metrics = on_rows(state, data, indices[0], key)
+    def one(state: TrainState, data: Batch, indices: Int[Array, 'k b'], n: Any, key: Any) -> Any:
+        state, metrics = on_rows(state, data, indices[state.step % len(indices)], key)
         return state, jax.tree.map(lambda value: value[None], metrics)
 
     def many(state: TrainState, data: Batch, indices: Int[Array, 'k b'], n: Any, key: Any) -> Any:

@@ -52,7 +52,14 @@ def test_what_is_not_finite_stops_with_its_step_and_advice(bad: float) -> None:
     meter = log.Meter()
     meter.add(42, 4, {'loss': np.ones(4), 'grad_norm': np.array([1, 1, bad, bad])})
     with pytest.raises(errors.UserError, match=r'training step 41 .* lower --config.optim.lr'):
-        meter.add(43, 1, {'loss': 1.0, 'grad_norm': 1.0})
+        meter.state()
+
+
+def test_what_is_not_finite_stops_before_long() -> None:
+    meter = log.Meter()
+    with pytest.raises(errors.UserError, match='training step 1 '):
+        for step in range(1, log.AT_ONCE + 2):
+            meter.add(step, 1, {'loss': np.nan})
 
 
 def test_rows_after_the_checkpoint_and_a_torn_line_are_dropped(tmp_path: pathlib.Path) -> None:

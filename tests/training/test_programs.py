@@ -77,6 +77,18 @@ def test_a_loop_on_the_device_is_the_steps_one_by_one(
     assert [*map(fingerprint, again[:1])] == [*map(fingerprint, looped[:1])], 'wherever it is cut'
 
 
+def test_images_are_chosen_for_many_steps_wherever_training_goes_on(
+    single: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, 'LONGEST', 4)
+    first, second = make(), make()
+    assert fingerprint(train(first)[0]) == fingerprint(single[0])
+    state = first.init()
+    for step in range(TOTAL):  # the second goes on in the middle of four
+        state, *_ = (first if step < 6 else second).advance(state, step, step + 1)
+    assert fingerprint(state) == fingerprint(single[0])
+
+
 def fingerprint(state: Any) -> str:
     return digest(jax.tree.map(jax.numpy.asarray, state))
 

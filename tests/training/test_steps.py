@@ -149,8 +149,9 @@ def test_steps_on_data_that_the_devices_hold(case: tuple[str, Any], loop: bool) 
     )
     state = jax.jit(init, out_shardings=everywhere)(runtime.key(0, 'init'))
     rows = np.arange(8 * STEPS, dtype=np.int32).reshape(STEPS, 8)
-    # In a loop two steps of at most three, then the third.
-    calls = [(rows, 2), (rows[[2, 0, 0]], 1)] if loop else [(rows[[i]], 1) for i in range(STEPS)]
+    # In a loop two steps of at most three, then the third; else each takes its own of two.
+    looped, one_by_one = [(rows, 2), (rows[[2, 0, 0]], 1)], [rows[:2], rows[:2], rows[[2, 0]]]
+    calls = looped if loop else [(table, 1) for table in one_by_one]
     told = []
     for indices, n in calls:
         arguments = (data, runtime.shard(indices, mesh, axis=1), np.int32(n))
