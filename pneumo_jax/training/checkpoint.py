@@ -7,7 +7,9 @@ unfinished epoch, and a SHA-256 of every weight, so that a damaged one is notice
 
 import contextlib
 import errno
+import functools
 import hashlib
+import importlib
 import json
 import logging
 import os
@@ -17,15 +19,24 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import preservation_policy as policy
 
 from pneumo_jax import errors, runtime
 
 Meta = dict[str, Any]
-# Arrays of the host take Orbax half the time of device arrays, 1 ms each, and the first process
-# writes what all hold. `save` has made them, so that no step changes them: no copy is needed.
-ON_HOST = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
+LIBRARY = 'orbax.checkpoint'
+
+
+@functools.cache
+def _orbax() -> Any:
+    """The library, which takes .3 s to import: a new run needs it after its first steps."""
+    ocp = importlib.import_module(LIBRARY)
+    # What goes wrong is said here, in a line; Orbax logs it again, in pages.
+    logging.getLogger('absl').setLevel(logging.CRITICAL)
+    # Arrays of the host take Orbax half the time of device arrays, 1 ms each, and the first process
+    # writes what all hold. `save` has made them, so that no step changes them: no copy is needed.
+    on_host = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
+    ocp.type_handlers.register_type_handler(np.ndarray, on_host, override=True)
+    return ocp
 
 
 class Checkpoints:
@@ -35,9 +46,6 @@ class Checkpoints:
     """
 
     def __init__(self, folder: pathlib.Path, best: str, say: Callable[[str], None]) -> None:
-        # What goes wrong is said here, in a line; Orbax logs it again, in pages.
-        logging.getLogger('absl').setLevel(logging.CRITICAL)
-        ocp.type_handlers.register_type_handler(np.ndarray, ON_HOST, override=True)
         self._folder = folder.absolute()
         self._best, self._sign = best, -1 if best == 'loss' else 1
         self._say = say
@@ -47,9 +55,12 @@ class Checkpoints:
                 self._score(json.loads(metrics.read_bytes()))
             except (ValueError, KeyError, TypeError) as error:
                 self._set_aside(int(metrics.parent.parent.name), error)
-        self._manager = self._open()
 
-    def _open(self) -> ocp.CheckpointManager:
+    @functools.cached_property
+    def _manager(self) -> Any:
+        from orbax.checkpoint.checkpoint_managers import preservation_policy as policy
+
+        ocp = _orbax()
         keep_best = policy.BestN(
             get_metric_fn=self._score, n=1, keep_checkpoints_without_metrics=False
         )
@@ -68,7 +79,7 @@ class Checkpoints:
         self, step: int, state: Any, meta: Meta, metrics: dict[str, float] | None = None
     ) -> None:
         """Save in the background; without val `metrics` it can be the latest, never the best."""
-        held = jax.tree.map(np.array, runtime.on_host(state))
+        ocp, held = _orbax(), jax.tree.map(np.array, runtime.on_host(state))
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(held),
             meta=ocp.args.JsonSave({**meta, 'sha256': digest(held)}),
@@ -87,13 +98,15 @@ class Checkpoints:
         Raises:
             UserError: there were checkpoints, and all are damaged.
         """
-        while (step := self._manager.latest_step()) is not None:
+        while any(self._folder.glob('[0-9]*')):
+            step = self._manager.latest_step()
+            if step is None:
+                break
             try:
                 return self._restore(step, like, sharding)
             except Exception as error:  # Orbax raises whatever the broken file provokes
-                self._manager.close()
+                self._close()
                 self._set_aside(step, error)
-                self._manager = self._open()
         if self._damaged:
             raise errors.UserError(
                 f'every checkpoint in {self._folder} was damaged; '
@@ -119,10 +132,9 @@ class Checkpoints:
         target = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like
         )
-        args = ocp.args.Composite(
-            state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
-        )
-        restored = self._manager.restore(step, args=args)
+        args = _orbax().args
+        wanted = {'state': args.StandardRestore(target), 'meta': args.JsonRestore()}
+        restored = self._manager.restore(step, args=args.Composite(**wanted))
         if digest(runtime.on_host(restored.state)) != restored.meta['sha256']:
             raise ValueError('its weights are not those that were saved')
         return restored.state, restored.meta, step
@@ -146,8 +158,12 @@ class Checkpoints:
     def __exit__(self, *exception: object) -> None:
         """Wait until all that was saved is on the disk."""
         with _no_room():
-            self._manager.wait_until_finished()
-            self._manager.close()
+            self._close()
+
+    def _close(self) -> None:
+        if manager := self.__dict__.pop('_manager', None):  # else nothing was asked of it
+            manager.wait_until_finished()
+            manager.close()
 
 
 @contextlib.contextmanager

@@ -19,8 +19,8 @@ from pneumo_jax.data import order
 from pneumo_jax.data.dataset import Split
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.evaluation import scoring
+from pneumo_jax.training import checkpoint, steps
 from pneumo_jax.training import seeds as side
-from pneumo_jax.training import steps
 from pneumo_jax.training.plan import Plan
 
 # Steps in one program, where it has more than one: few enough that Ctrl-C is answered and the bar
@@ -28,7 +28,7 @@ from pneumo_jax.training.plan import Plan
 # one, the images of so many steps are chosen at once: that takes .2 ms, a quickstart's step 5.
 LONGEST = 64
 # Needed once an epoch is over. Importing them takes seconds, and the first steps hide that.
-LATER = ('sklearn.metrics', 'tensorboardX')
+LATER = (checkpoint.LIBRARY, 'sklearn.metrics', 'tensorboardX')
 State = steps.TrainState | tuple[steps.TrainState, ...]  # of one seed, or of each of several
 OWN = (True, False, True, False, True)  # what each has of a program's state, data, rows, n and key
 
