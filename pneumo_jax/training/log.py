@@ -101,6 +101,7 @@ class Log:
         self._path = folder / METRICS
         self._events: Any = None
         if enabled:
+            folder.mkdir(parents=True, exist_ok=True)
             rows = [row for row in read(folder) if row['step'] <= step]
             files.write_text(self._path, ''.join(json.dumps(row) + '\n' for row in rows))
 
