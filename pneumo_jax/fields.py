@@ -185,8 +185,8 @@ def defaults(model: str) -> ConfigDict:
     config.optim = ConfigDict()
     config.optim.name = 'adam'  # or 'sgd' (Nesterov), 'lamb', 'lion'
     config.optim.lr = 1e-3  # the peak, after warm-up
-    config.optim.schedule = 'constant'  # 'cosine', to 0 at the last step; 'onecycle', up and down
-    config.optim.warmup_epochs = 0.0  # of linear growth from zero
+    config.optim.schedule = 'constant'  # 'cosine', down to 0 at the end; 'onecycle', up and down
+    config.optim.warmup_epochs = 0.0  # of growth: linear from zero, or the way up of 'onecycle'
     config.optim.weight_decay = 0.0  # decoupled, on kernels alone: with 'adam' this is AdamW
     config.optim.clip_norm = 0.0  # above 0: bound on the gradient's global norm
     config.optim.layer_decay = 1.0  # the learning rate's factor from a layer to the one before it

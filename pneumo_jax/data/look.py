@@ -42,7 +42,7 @@ def classifier() -> Any:
 
 
 def features(images: UInt8[np.ndarray, 'n h w c']) -> Float[np.ndarray, 'n k']:
-    """The gray levels of a thumbnail, and the logarithm of the mean step between neighbours."""
+    """The gray levels of a thumbnail, and `log1p` of the mean steps between neighbours."""
     starts = range(0, len(images), CHUNK)
     return np.concatenate([_features(images[start : start + CHUNK]) for start in starts])
 

@@ -73,7 +73,8 @@ def of_matrices(matrices: Float[np.ndarray, 'r k k']) -> dict[str, Float[np.ndar
         'balanced_accuracy': np.nanmean(recall, 1),
         **(rates if binary else {}),
         'f1': f1[:, 1] if binary else np.nanmean(f1, 1),
-        'mcc': np.where(spread[0] * spread[1] > 0, mcc, 0),
+        # Weights that are no whole numbers leave 1e-16 of the total where it should be nothing.
+        'mcc': np.where(np.minimum(*spread) > 1e-12 * total**2, mcc, 0),
     }
 
 
@@ -176,13 +177,24 @@ def _values(
         'ppv': partial(metrics.precision_score, 1),
         'npv': partial(metrics.precision_score, 0),
         'f1': partial(metrics.f1_score, 1),
-        'mcc': metrics.matthews_corrcoef,
+        'mcc': _mcc,
     }
     if classes > 2:
         average = functools.partial(metrics.f1_score, average='macro', labels=np.arange(classes))
         table = {name: table[name] for name in ('accuracy', 'balanced_accuracy', 'mcc')}
         table['f1'] = functools.partial(average, zero_division=np.nan)
     return {name: float(f(labels, decided, sample_weight=weights)) for name, f in table.items()}
+
+
+def _mcc(
+    labels: Int[np.ndarray, ' n'], decided: Int[np.ndarray, ' n'], sample_weight: Any
+) -> float:
+    """scikit-learn's, and 0 where it may round to the root of a negative number (one class)."""
+    from sklearn import metrics
+
+    if len(np.unique(labels)) == 1 or len(np.unique(decided)) == 1:
+        return 0.0
+    return float(metrics.matthews_corrcoef(labels, decided, sample_weight=sample_weight))
 
 
 def _score(value: float, resampled: Float[np.ndarray, ' r']) -> Score:

@@ -121,6 +121,16 @@ def test_what_is_undefined_is_nan_and_none_in_json() -> None:
     assert found['npv'].value == pytest.approx(1 / 3)
 
 
+@pytest.mark.parametrize('decided', [0, 1])
+def test_with_one_decision_mcc_is_zero_at_every_prevalence(decided: int) -> None:
+    """Weights that are no whole numbers round, and may leave the root of a negative number."""
+    labels = np.r_[np.zeros(234, int), np.ones(390, int)]
+    for prevalence in (0.017, 0.05, 0.14, 0.187, 0.239):
+        drawn = scores.at_prevalence(np.ones((1, len(labels))), labels, prevalence)
+        found = scores.of_decisions(np.full(len(labels), decided), labels, 2, drawn, drawn[0])
+        assert found['mcc'] == (0, 0, 0)
+
+
 def test_at_a_prevalence_ppv_is_that_of_bayes() -> None:
     probabilities, labels = made_up(1000)
     weights = scores.at_prevalence(np.ones((1, 1000)), labels, 0.05)[0]
