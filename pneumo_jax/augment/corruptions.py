@@ -45,7 +45,7 @@ def corrupted(images: UInt8[np.ndarray, 'n h w c'], seed: int) -> UInt8[np.ndarr
 
 def _pixelated(n: int, share: float) -> Square:
     """Pillow's box filter, to this share of the pixels and back; a tie falls either way."""
-    small = int(n * share)
+    small = max(1, int(n * share))
     place = (2 * np.arange(n) + 1) * small
     cells = np.eye(small, dtype=np.float32)
     down, up = cells[-(-place // (2 * n)) - 1].T, cells[place // (2 * n)]

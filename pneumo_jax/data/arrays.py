@@ -12,6 +12,7 @@ from pneumo_jax.data.dataset import SPLITS, Dataset, Split
 from pneumo_jax.data.images import square
 from pneumo_jax.errors import UserError
 
+MOST = 10**6  # a label
 LARGEST = 32 * 2**30  # bytes, expanded; the largest official set, PathMNIST at 224 px, has 16 GB
 HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -70,6 +71,8 @@ def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
         if expanded <= LARGEST:
             with np.load(path, allow_pickle=False) as file:
                 return dict(file)
+    except MemoryError as error:
+        raise UserError(f'{path}: does not fit into memory: {error}') from error
     except Exception as error:  # zipfile, zlib and numpy raise a dozen types on a damaged file
         raise UserError(
             f'{path}: is damaged, or not an npz file of plain arrays: {error}'
@@ -113,8 +116,8 @@ def _images(name: str, array: np.ndarray) -> UInt8[np.ndarray, 'n h w c']:
 def _labels(name: str, array: np.ndarray) -> Int[np.ndarray, ' n']:
     if array.dtype.kind not in 'iu' or array.shape not in ((array.size,), (array.size, 1)):
         raise UserError(f'{name} is {array.dtype} {array.shape}: must be integers (n,) or (n, 1).')
-    # A label beyond the number of images leaves some class empty, and a cast could wrap it around.
-    if len(array) and not 0 <= array.min() <= array.max() <= len(array):
+    # A cast could wrap others around, and no data have so many classes.
+    if len(array) and not 0 <= array.min() <= array.max() <= MOST:
         given = f'runs from {array.min()} to {array.max()}'
         raise UserError(f'{name} {given}: number the classes 0, 1, 2 and so on.')
     return array.reshape(-1).astype(np.int32)

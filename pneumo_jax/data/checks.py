@@ -10,18 +10,26 @@ def check(dataset: Dataset) -> None:
     """Passes what is fit to train on and to score.
 
     Raises:
-      UserError: for fewer than two classes, a class name used twice, an empty split, images that
-        are not uint8 [n, h, w, 1 or 3] of one shape, a label without a class, or a class that a
-        split lacks (training cannot learn it, and AUROC is undefined without it).
+      UserError: for fewer than two classes, a class name used twice or not UTF-8, an empty split,
+        images that are not uint8 [n, h, w, 1 or 3] of one shape, a label without a class, or a
+        class that a split lacks (training cannot learn it, and AUROC is undefined without it).
     """
     classes = dataset.classes
     if len(classes) < 2 or len(set(classes)) < len(classes):
         given = ', '.join(classes) or 'none'
         raise UserError(f'{dataset.title}: the classes are {given}: two or more, all different.')
+    for name in (dataset.title, *classes):
+        if not _is_unicode(name):
+            raise UserError(f'the name {name!r} of the data or of a class is not UTF-8: rename it.')
     for name in SPLITS:
         problem = _problem(getattr(dataset, name), dataset)
         if problem:
             raise UserError(f'{dataset.title}: {name} {problem}')
+
+
+def _is_unicode(name: str) -> bool:
+    """Whether it can be written: other bytes of a file's name are kept as surrogates."""
+    return not any('\ud800' <= letter <= '\udfff' for letter in name)
 
 
 def _problem(split: Split, dataset: Dataset) -> str:

@@ -5,22 +5,25 @@ import pathlib
 
 import numpy as np
 
-from pneumo_jax.data import arrays, folder
+from pneumo_jax.data import arrays, folder, images
 from pneumo_jax.data.dataset import Split
 from pneumo_jax.data.folder import FOLDERS
 from pneumo_jax.errors import UserError
 
 
-def load(path: pathlib.Path, split: str, size: int, classes: tuple[str, ...]) -> Split:
+def load(
+    path: pathlib.Path, split: str, shape: tuple[int, int, int], classes: tuple[str, ...]
+) -> Split:
     """The images and labels of `split` in an npz file, or in a folder [SPLIT/]CLASS/*.jpeg.
 
-    No other split need be there. Images are cropped and resized to `size`.
+    No other split need be there. Images become those of a model of `shape` (`images.fitted`).
 
     Raises:
-      UserError: where there are no such data, or their classes are not `classes` (in any case).
+      UserError: where there are no such data, an image is none for the model, their classes are
+        not `classes` (in any case), or there are images of one class alone.
     """
     try:
-        found, names = (_folder if path.is_dir() else _file)(path, split, size)
+        found, names = _folder(path, split, shape[0]) if path.is_dir() else _file(path, split)
     except OSError as error:
         raise UserError(f'the data cannot be read: {error}') from error
     if names and [name.casefold() for name in names] != [name.casefold() for name in classes]:
@@ -29,12 +32,26 @@ def load(path: pathlib.Path, split: str, size: int, classes: tuple[str, ...]) ->
     if found.labels.max(initial=0) >= len(classes):
         given = f'labels to {found.labels.max()}'
         raise UserError(f'{path}: has {given}; the run knows {len(classes)} classes.')
-    return found
+    present = np.unique(found.labels)
+    if len(present) < 2:
+        only = classes[present[0]]
+        raise UserError(f'{path}: {split} has images of {only!r} alone; scores need two classes.')
+    return _fitted(path, split, found, shape)
 
 
-def _file(path: pathlib.Path, split: str, size: int) -> tuple[Split, tuple[str, ...]]:
+def _fitted(path: pathlib.Path, split: str, found: Split, shape: tuple[int, int, int]) -> Split:
+    if found.images.shape[1:] == shape:
+        return found
+    pixels = [
+        images.fitted(image, shape, f'{path}: image {i} of {split}')
+        for i, image in enumerate(found.images)
+    ]
+    return Split(np.stack(pixels), found.labels, found.groups)
+
+
+def _file(path: pathlib.Path, split: str) -> tuple[Split, tuple[str, ...]]:
     found, names = arrays.read(path, split)
-    return arrays._resized(found[split], size), names
+    return found[split], names
 
 
 def _folder(path: pathlib.Path, split: str, size: int) -> tuple[Split, tuple[str, ...]]:
@@ -44,6 +61,6 @@ def _folder(path: pathlib.Path, split: str, size: int) -> tuple[Split, tuple[str
     pictures = folder._pictures(root, classes)
     if not pictures:
         raise UserError(f'{path}: has no images as CLASS/*.jpeg or {split}/CLASS/*.jpeg.')
-    images = folder._decode([picture.file for picture in pictures], size)
+    pixels = folder._decode([picture.file for picture in pictures], size)
     labels, groups = folder._labels(pictures), folder._groups(pictures)
-    return Split(np.asarray(images), labels, groups), tuple(sorted(classes))
+    return Split(np.asarray(pixels), labels, groups), tuple(sorted(classes))

@@ -92,6 +92,8 @@ def _pictures(root: pathlib.Path, classes: dict[str, pathlib.Path]) -> list[Pict
 
 
 def _inside(root: pathlib.Path, file: pathlib.Path) -> pathlib.Path:
+    if file.exists() and not file.is_file():  # a pipe would be waited for
+        raise UserError(f'{file}: is no file. Put the image itself there, or take this away.')
     if not os.path.realpath(file).startswith(f'{root}{os.sep}'):
         raise UserError(f'{file}: is a link out of {root}. Put the image itself there.')
     return file
@@ -111,7 +113,7 @@ def _groups(pictures: list[Picture]) -> np.ndarray | None:
     """Patients; an image of unknown patient stands alone. None where no name tells any."""
     if not any(picture.patient for picture in pictures):
         return None
-    return np.array([picture.patient or picture.file.name for picture in pictures])
+    return np.array([picture.patient or '/'.join(picture.file.parts[-3:]) for picture in pictures])
 
 
 def _decode(files: list[pathlib.Path], size: int) -> UInt8[np.ndarray, 'n size size c']:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 # Pillow would otherwise try every format it knows on a file, PostScript by another program too.
 FORMATS = ('JPEG', 'PNG', 'TIFF')
+# Mean difference between the highest and the lowest channel. JPEG and a tint leave 0 to 6 levels,
+# a photograph has 20 and more.
+NEARLY_GRAY = 8.0
 BITS, PHOTOMETRIC = 258, 262  # tags of TIFF
 WHITE_IS_ZERO = 0
 
@@ -95,3 +98,41 @@ def square(image: UInt8[np.ndarray, 'h w c'], size: int) -> UInt8[np.ndarray, 's
     picture = Image.fromarray(crop[..., 0] if channels == 1 else crop)
     resized = picture.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(resized).reshape(size, size, channels)
+
+
+def fitted(
+    image: UInt8[np.ndarray, 'h w c'], shape: tuple[int, int, int], name: object
+) -> UInt8[np.ndarray, 'h2 w2 c2']:
+    """An image as a model of `shape` (height, width, channels) takes it: `square`, and channels.
+
+    Gray is repeated for a model of colour. For a model of gray, colour that is nearly gray becomes
+    its luminance.
+
+    Raises:
+      UserError: it is in colour and the model is not, or the model's images are no squares, and
+        this one has not their shape.
+    """
+    height, width, channels = shape
+    if image.shape[:2] != (height, width):
+        if height != width:
+            raise UserError(
+                f'{name} has {image.shape[1]} x {image.shape[0]} pixels; this model takes '
+                f'{width} x {height}, and only squares are cropped and resized.'
+            )
+        image = square(image, height)
+    return _with_channels(image, channels, name)
+
+
+def _with_channels(
+    image: UInt8[np.ndarray, 'h w c'], channels: int, name: object
+) -> UInt8[np.ndarray, 'h w c2']:
+    given = image.shape[-1]
+    if given == channels:
+        return image
+    if given == 1:
+        return np.repeat(image, channels, -1)
+    if channels == 1 and np.ptp(image, axis=-1).mean() <= NEARLY_GRAY:
+        from PIL import Image
+
+        return np.asarray(Image.fromarray(image).convert('L'))[..., None]
+    raise UserError(f'{name} is in colour, {given} channels; this model takes {channels}.')

@@ -38,14 +38,21 @@ def hold_out(
     class of its first image. The choice depends on the arguments alone.
 
     Raises:
-      UserError: where `fraction` is not between 0 and 1.
+      UserError: where `fraction` is not between 0 and 1, or nothing would be left on one side.
     """
     if not 0 < fraction < 1:
         raise UserError(f'data.val_fraction={fraction}: must lie between 0 and 1, as 0.1 does.')
     group, classes = _grouped(labels, groups)
     counts = np.bincount(classes[group])
     order = np.random.default_rng(seed).permutation(len(classes))
-    return _filled(group, classes, np.maximum(1, np.round(fraction * counts)), order)
+    held = _filled(group, classes, np.maximum(1, np.round(fraction * counts)), order)
+    if held.all() or not held.any():
+        left = 'train' if held.all() else 'val'
+        raise UserError(
+            f'there is no val, and val_fraction={fraction} of train ({len(labels)} images, '
+            f'{len(classes)} patients or single images) leaves {left} none: give a val split.'
+        )
+    return held
 
 
 def patient_disjoint(dataset: Dataset, seed: int) -> Dataset:

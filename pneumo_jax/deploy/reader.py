@@ -17,9 +17,6 @@ from pneumo_jax.errors import UserError
 
 AHEAD = 2  # batches that are decoded before they are asked for
 SMALLEST = 16  # pixels of the short edge; anything smaller shows nothing
-# Mean difference between the highest and the lowest channel. JPEG and a tint leave 0 to 6 levels,
-# a photograph has 20 and more.
-NEARLY_GRAY = 8.0
 
 Image = UInt8[np.ndarray, 'h w c']
 
@@ -54,14 +51,10 @@ def _load(path: pathlib.Path, preprocess: Preprocess) -> Image | UserError:
 
 
 def read(source: pathlib.Path | bytes, preprocess: Preprocess) -> Image:
-    """One image file, cropped and resized as `images.square` does, with the model's channels.
-
-    Gray is repeated for a model of colour. For a model of gray, colour that is nearly gray becomes
-    its luminance.
+    """One image file as the model takes it (`images.fitted`).
 
     Raises:
-        UserError: it cannot be read, is too small to show anything, or is in colour and the model
-            is not.
+        UserError: it cannot be read, is too small to show anything, or is none for this model.
     """
     pixels = images.decode(source)
     name = source if isinstance(source, pathlib.Path) else 'the image'
@@ -70,17 +63,4 @@ def read(source: pathlib.Path | bytes, preprocess: Preprocess) -> Image:
         raise UserError(
             f'{name} has {width} x {height} pixels; at least {SMALLEST} x {SMALLEST} are needed.'
         )
-    return _channels(images.square(pixels, preprocess.height), preprocess.channels, name)
-
-
-def _channels(image: Image, channels: int, name: object) -> Image:
-    given = image.shape[-1]
-    if given == channels:
-        return image
-    if given == 1:
-        return np.repeat(image, channels, -1)
-    if channels == 1 and np.ptp(image, axis=-1).mean() <= NEARLY_GRAY:
-        from PIL import Image as Pillow
-
-        return np.asarray(Pillow.fromarray(image).convert('L'))[..., None]
-    raise UserError(f'{name} is in colour, {given} channels; this model takes {channels}.')
+    return images.fitted(pixels, preprocess.image_shape, name)

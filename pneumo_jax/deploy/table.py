@@ -128,8 +128,8 @@ def _text(rows: Sequence[Row], columns: Sequence[str], kind: str) -> str:
 
 def _line(cells: Sequence[object]) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator='\n').writerow(cells)
-    return out.getvalue()
+    csv.writer(out, lineterminator='\r\n').writerow(cells)  # of which it quotes either in a cell
+    return out.getvalue().removesuffix('\r\n') + '\n'
 
 
 def _cell(value: object) -> object:

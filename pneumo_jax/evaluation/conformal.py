@@ -10,6 +10,8 @@ The promise holds where val and the images to come are exchangeable. On a shifte
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+MARGIN = 1e-5  # P of the same pixels differs by 1e-6 of itself between batch sizes
+
 
 def limits(
     probabilities: Float[np.ndarray, 'n k'], labels: Int[np.ndarray, ' n'], alpha: float
@@ -17,14 +19,15 @@ def limits(
     """The least P(class) with which a class belongs to a set, from val.
 
     Of the n images of a class the floor(alpha (n + 1))-th least probable one sets it; where they
-    are too few for `alpha` it is 0, and the class belongs to every set.
+    are too few for `alpha` it is 0, and the class belongs to every set. A limit is `MARGIN` less
+    than that image's own P, so that rounding elsewhere does not move it, or its like, out.
     """
     found = np.zeros(probabilities.shape[1])
     for label in range(len(found)):
         own = np.sort(probabilities[labels == label, label])
         rank = int(alpha * (len(own) + 1) + 1e-9)
         if rank:
-            found[label] = own[rank - 1]
+            found[label] = own[rank - 1] * (1 - MARGIN)
     return found
 
 

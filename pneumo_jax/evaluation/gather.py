@@ -72,7 +72,7 @@ def look(
         UserError: the data or the table cannot be used, or are not what the model takes.
     """
     if path is not None:
-        part = external.load(path, split, trained.preprocess.height, trained.classes)
+        part = external.load(path, split, trained.preprocess.image_shape, trained.classes)
         title = path.name
     else:
         assert dataset is not None

@@ -28,7 +28,7 @@ def all_of(loaded: trained.Trained, fitted: Fitted, seen: Seen, prevalence: floa
     """Every section; with a `prevalence` one more."""
     labels, binary = seen.labels, len(loaded.classes) == 2
     probabilities = fitted.probabilities(seen.logits)
-    drawn = statistics.drawn(np.minimum(labels, 1), RESAMPLES, 0, seen.patients)
+    drawn = statistics.drawn((labels > labels.min()).astype(int), RESAMPLES, 0, seen.patients)
     found: Found = {
         'title': loaded.title,
         'runs': [str(run) for run in loaded.runs],

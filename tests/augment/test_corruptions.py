@@ -129,6 +129,12 @@ def test_colour_has_a_noise_for_each_channel(name):
     assert (ours[..., 0] != ours[..., 1]).any()
 
 
+@pytest.mark.parametrize('shape', [(1, 1), (2, 300)])
+def test_the_thinnest_images_are_corrupted_too(shape):
+    images = np.full((40, *shape, 1), 100, np.uint8)
+    assert corruptions.corrupted(images, 0).shape == images.shape
+
+
 def test_index_and_seed_decide_which_corruption_an_image_gets():
     images = np.repeat(PICTURE[None, :16, :16, None], 24, axis=0)
     shifted = corruptions.corrupted(images, 3)

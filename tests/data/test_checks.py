@@ -44,6 +44,14 @@ def test_an_unfit_split_is_named(name: str, bad: Split, message: str) -> None:
         check(dataclasses.replace(FIT, **changed))
 
 
+@pytest.mark.parametrize(
+    'changed', [{'title': 'caf\udce9 28 px'}, {'classes': ('Normal', 'Gr\udcfcn')}]
+)
+def test_names_that_could_not_be_written_are_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match='not UTF-8: rename it'):
+        check(dataclasses.replace(FIT, **changed))
+
+
 @pytest.mark.parametrize('classes', [(), ('one',), ('same', 'same')])
 def test_classes_are_two_or_more_and_differ(classes: tuple[str, ...]) -> None:
     with pytest.raises(UserError, match='two or more'):

@@ -21,7 +21,7 @@ def picture(path: pathlib.Path, grey: int) -> None:
 def test_a_folder_with_and_without_splits(tmp_path: pathlib.Path, above: str) -> None:
     picture(tmp_path / f'{above}NORMAL/a.png', 10)
     picture(tmp_path / f'{above}PNEUMONIA/b.png', 200)
-    found = external.load(tmp_path, 'test', 12, CLASSES)
+    found = external.load(tmp_path, 'test', (12, 12, 1), CLASSES)
     assert found.labels.tolist() == [0, 1] and found.images.shape == (2, 12, 12, 1)
     assert found.images[:, 5, 5, 0].tolist() == [10, 200]
 
@@ -29,20 +29,49 @@ def test_a_folder_with_and_without_splits(tmp_path: pathlib.Path, above: str) ->
 def test_a_file_needs_only_the_split_asked_for(tmp_path: pathlib.Path) -> None:
     images = np.zeros((3, 16, 16), np.uint8)
     np.savez(tmp_path / 'x.npz', val_images=images, val_labels=np.array([[0], [1], [1]]))
-    found = external.load(tmp_path / 'x.npz', 'val', 8, CLASSES)
+    found = external.load(tmp_path / 'x.npz', 'val', (8, 8, 1), CLASSES)
     assert found.images.shape == (3, 8, 8, 1) and found.labels.tolist() == [0, 1, 1]
     with pytest.raises(UserError, match='has no test_images, test_labels'):
-        external.load(tmp_path / 'x.npz', 'test', 8, CLASSES)
+        external.load(tmp_path / 'x.npz', 'test', (8, 8, 1), CLASSES)
+
+
+def test_images_become_those_of_the_model(tmp_path: pathlib.Path) -> None:
+    picture(tmp_path / 'NORMAL/a.png', 10)
+    tinted = np.full((20, 20, 3), (200, 200, 205), np.uint8)
+    (tmp_path / 'PNEUMONIA').mkdir()
+    Image.fromarray(tinted).save(tmp_path / 'PNEUMONIA/b.png')
+    found = external.load(tmp_path, 'test', (12, 12, 1), CLASSES)
+    assert found.images[:, 5, 5].tolist() == [[10], [201]]
+    found = external.load(tmp_path, 'test', (12, 12, 3), CLASSES)
+    assert found.images[:, 5, 5].tolist() == [[10] * 3, [200, 200, 205]]
+    with pytest.raises(UserError, match='this model takes 20 x 12, and only squares'):
+        external.load(tmp_path, 'test', (12, 20, 1), CLASSES)
+
+
+def test_images_that_are_no_squares_are_taken_as_they_are(tmp_path: pathlib.Path) -> None:
+    images = np.arange(3 * 4 * 6, dtype=np.uint8).reshape(3, 4, 6)
+    np.savez(tmp_path / 'x.npz', test_images=images, test_labels=np.array([0, 1, 1]))
+    found = external.load(tmp_path / 'x.npz', 'test', (4, 6, 1), CLASSES)
+    np.testing.assert_array_equal(found.images[..., 0], images)
+    with pytest.raises(UserError, match=r'image 0 of test has 6 x 4 pixels; .* takes 5 x 4'):
+        external.load(tmp_path / 'x.npz', 'test', (4, 5, 1), CLASSES)
+
+
+def test_one_class_alone_cannot_be_scored(tmp_path: pathlib.Path) -> None:
+    images = np.zeros((2, 8, 8), np.uint8)
+    np.savez(tmp_path / 'x.npz', test_images=images, test_labels=np.array([4, 4]))
+    with pytest.raises(UserError, match="test has images of 'e' alone; scores need two classes"):
+        external.load(tmp_path / 'x.npz', 'test', (8, 8, 1), tuple('abcde'))
 
 
 def test_other_classes_are_refused(tmp_path: pathlib.Path) -> None:
     picture(tmp_path / 'healthy/a.png', 10)
     picture(tmp_path / 'sick/b.png', 200)
     with pytest.raises(UserError, match='classes are healthy, sick; those of the run are Normal'):
-        external.load(tmp_path, 'test', 12, CLASSES)
+        external.load(tmp_path, 'test', (12, 12, 1), CLASSES)
     (tmp_path / 'empty').mkdir()
     with pytest.raises(UserError, match='has no images'):
-        external.load(tmp_path / 'empty', 'test', 12, CLASSES)
+        external.load(tmp_path / 'empty', 'test', (12, 12, 1), CLASSES)
 
 
 def test_columns_of_one_split(tmp_path: pathlib.Path) -> None:

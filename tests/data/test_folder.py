@@ -1,5 +1,6 @@
 """Image folders with real JPEG and PNG files in the layouts of Mendeley and Kaggle."""
 
+import os
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -93,9 +94,12 @@ def test_the_cut_is_stratified_seeded_and_deterministic(tmp_path: pathlib.Path) 
 
 def test_an_image_of_unknown_patient_stands_alone(tmp_path: pathlib.Path) -> None:
     root = build(tmp_path, mendeley, {'train': 6, 'val': 1, 'test': 1})
-    draw(root / 'train/NORMAL/zz.png', 60)
-    groups = load(root).train.groups
-    assert groups is not None and groups.tolist().count('zz.png') == 1
+    for place in ('train/NORMAL', 'train/PNEUMONIA', 'test/NORMAL'):
+        draw(root / place / 'zz.png', 60)
+    found = load(root)
+    assert found.train.groups is not None and found.test.groups is not None
+    everyone = [*found.train.groups.tolist(), *found.test.groups.tolist()]
+    assert sum('zz.png' in name for name in set(everyone)) == 3
 
 
 @pytest.mark.parametrize('name', ['valid', 'Validation', 'VAL'])
@@ -150,6 +154,13 @@ def test_an_unreadable_image_is_named(tmp_path: pathlib.Path) -> None:
     victim = root / 'train/PNEUMONIA' / mendeley(1, 2)
     victim.write_bytes(victim.read_bytes()[:-200])
     with pytest.raises(UserError, match=victim.name):
+        load(root)
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path: pathlib.Path) -> None:
+    root = build(tmp_path, numbered, {'train': 2, 'val': 1, 'test': 1})
+    os.mkfifo(root / 'train/NORMAL/pipe.png')
+    with pytest.raises(UserError, match=r'pipe\.png: is no file'):
         load(root)
 
 

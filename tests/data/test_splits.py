@@ -68,6 +68,12 @@ def test_hold_out_refuses_a_senseless_fraction(fraction: float) -> None:
         splits.hold_out(np.array([0, 1]), None, fraction, seed=0)
 
 
+@pytest.mark.parametrize(('patients', 'side'), [(None, 'train'), (np.zeros(2, int), 'val')])
+def test_hold_out_leaves_something_on_either_side(patients: np.ndarray | None, side: str) -> None:
+    with pytest.raises(UserError, match=f'no val, .*leaves {side} none: give a val split'):
+        splits.hold_out(np.array([0, 1]), patients, 0.1, seed=0)
+
+
 def test_first_of_each_is_balanced_while_a_class_lasts() -> None:
     labels = np.array([1, 1, 1, 1, 0, 2, 0, 1, 2, 0])
     assert splits.first_of_each(labels, 3).tolist() == [0, 4, 5]

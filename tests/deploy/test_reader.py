@@ -80,6 +80,14 @@ def test_channels_become_those_of_the_model(tmp_path: pathlib.Path) -> None:
         reader.read(colour, GRAY)
 
 
+def test_a_model_of_other_shapes_than_squares_takes_its_own(tmp_path: pathlib.Path) -> None:
+    wide = Preprocess(28, 40, 1)
+    own = draw(tmp_path / 'own.png', NOISE[:28, :40])
+    assert np.array_equal(reader.read(own, wide)[..., 0], NOISE[:28, :40])
+    with pytest.raises(UserError, match=r'28 x 28 pixels; this model takes 40 x 28, and only sq'):
+        reader.read(draw(tmp_path / 'other.png', NOISE[:28, :28]), wide)
+
+
 def test_an_image_that_shows_nothing(tmp_path: pathlib.Path) -> None:
     with pytest.raises(UserError, match='1 x 1 pixels; at least 16 x 16'):
         reader.read(draw(tmp_path / 'dot.png', NOISE[:1, :1]), GRAY)

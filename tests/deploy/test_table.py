@@ -9,7 +9,7 @@ from pneumo_jax.deploy import table
 from pneumo_jax.errors import UserError
 
 COLUMNS = ('file', 'bytes', 'modified', 'model', 'p', 'set')
-NAMES = ['a.png', 'b, "c".png', 'line\nbreak.png', 'bytes\udcff.png', '\u00fc.png']
+NAMES = ['a.png', 'b, "c".png', 'line\nbreak\r.png', 'bytes\udcff.png', '\u00fc.png']
 
 
 def row(name: str, modified: int = 7) -> dict[str, Any]:
