@@ -55,7 +55,7 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
 
 def _told(folder: pathlib.Path, say: Callable[[str], None]) -> bool:
     """Whether the run is finished; if so, its report is printed."""
-    finished = (folder / workdir.RESULTS).exists()
+    finished = all((folder / name).exists() for name in (workdir.RESULTS, workdir.REPORT))
     if finished:
         say(f'{folder} is finished. Its report:\n\n{(folder / workdir.REPORT).read_text()}')
     return finished

@@ -244,6 +244,15 @@ def ended(folder: pathlib.Path) -> tuple[Any, ...]:
     return meta['sha256'], rows, (folder / 'predictions_test.npz').read_bytes()
 
 
+def test_a_report_that_is_lost_is_written_again(tmp_path: pathlib.Path) -> None:
+    page = config.load(f'{ROOT}/configs/mlp.py:smoke')
+    run.run(page, tmp_path)
+    report = (tmp_path / 'report.txt').read_text()
+    (tmp_path / 'report.txt').unlink()
+    run.run(page, tmp_path)
+    assert (tmp_path / 'report.txt').read_text() == report
+
+
 def test_a_mistake_does_not_claim_the_folder(tmp_path: pathlib.Path) -> None:
     for size in ('52', '18'):  # more than the images; not shared evenly by four devices
         with pytest.raises(errors.UserError, match='batch_size'):

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +25,8 @@ from pneumo_jax import errors, runtime
 
 Meta = dict[str, Any]
 LIBRARY = 'orbax.checkpoint'
+# What TensorStore says of a disk that is full, and of a file that would be larger than is allowed.
+FULL = {'RESOURCE_EXHAUSTED': errno.ENOSPC, 'OUT_OF_RANGE: Error writing': errno.EFBIG}
 
 
 @functools.cache
@@ -32,11 +35,18 @@ def _orbax() -> Any:
     ocp = importlib.import_module(LIBRARY)
     # What goes wrong is said here, in a line; Orbax logs it again, in pages.
     logging.getLogger('absl').setLevel(logging.CRITICAL)
+    sys.unraisablehook = _tell_unraisable
     # Arrays of the host take Orbax half the time of device arrays, 1 ms each, and the first process
     # writes what all hold. `save` has made them, so that no step changes them: no copy is needed.
     on_host = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
     ocp.type_handlers.register_type_handler(np.ndarray, on_host, override=True)
     return ocp
+
+
+def _tell_unraisable(what: Any) -> None:
+    """After a failed write TensorStore calls back into a loop that Orbax has closed by then."""
+    if str(what.exc_value) != 'Event loop is closed':
+        sys.__unraisablehook__(what)
 
 
 class Checkpoints:
@@ -47,14 +57,17 @@ class Checkpoints:
 
     def __init__(self, folder: pathlib.Path, best: str, say: Callable[[str], None]) -> None:
         self._folder = folder.absolute()
+        self._aside = self._folder.parent / 'damaged'
         self._best, self._sign = best, -1 if best == 'loss' else 1
         self._say = say
-        self._damaged = False
         for metrics in self._folder.glob('[0-9]*/metrics/metrics'):  # read by every opening
+            step = metrics.parent.parent.name
+            if not step.isdigit():  # what a kill left of a save
+                continue
             try:
                 self._score(json.loads(metrics.read_bytes()))
-            except (ValueError, KeyError, TypeError) as error:
-                self._set_aside(int(metrics.parent.parent.name), error)
+            except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
+                self._set_aside(int(step), error)
 
     @functools.cached_property
     def _manager(self) -> Any:
@@ -107,7 +120,7 @@ class Checkpoints:
             except Exception as error:  # Orbax raises whatever the broken file provokes
                 self._close()
                 self._set_aside(step, error)
-        if self._damaged:
+        if any(self._aside.glob('*')):
             raise errors.UserError(
                 f'every checkpoint in {self._folder} was damaged; '
                 'remove the run folder to train it anew.'
@@ -140,12 +153,10 @@ class Checkpoints:
         return restored.state, restored.meta, step
 
     def _set_aside(self, step: int, error: Exception) -> None:
-        place = self._folder.parent / 'damaged'
-        place.mkdir(exist_ok=True)
-        aside = place / f'{step}-{len(list(place.iterdir()))}'
+        self._aside.mkdir(exist_ok=True)
+        aside = self._aside / f'{step}-{len(list(self._aside.iterdir()))}'
         with contextlib.suppress(FileNotFoundError):  # another process of the job was first
             (self._folder / str(step)).rename(aside)
-        self._damaged = True
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         self._say(
             f'the checkpoint of step {step} is damaged ({reason}) and now in {aside}; '
@@ -172,9 +183,10 @@ def _no_room() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        if 'RESOURCE_EXHAUSTED' not in str(error):
+        known = (code for text, code in FULL.items() if text in str(error))
+        if not (code := next(known, 0)):
             raise
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'checkpoints') from error
+        raise OSError(code, os.strerror(code), 'checkpoints') from error
 
 
 def digest(held: Any) -> str:

@@ -85,7 +85,7 @@ def _rows(value: Any) -> Float[np.ndarray, 'k s']:
 def not_finite(what: str) -> errors.UserError:
     """The error for training that has diverged, and what to try."""
     return errors.UserError(
-        f'{what} is not finite; the last good checkpoint is kept. Try a lower --config.optim.lr, '
+        f'{what} is not finite; what was saved before it is kept. Try a lower --config.optim.lr, '
         '--config.optim.clip_norm=1 or --config.optim.warmup_epochs=1, with another --workdir.'
     )
 
@@ -136,12 +136,23 @@ class Log:
 
 
 def read(folder: pathlib.Path) -> list[Row]:
-    """The rows of a run's `metrics.jsonl`, without a last line that a kill cut short."""
+    """The rows of a run's `metrics.jsonl`, without a last line that a kill cut short.
+
+    Another damaged line is a `UserError`.
+    """
     path = folder / METRICS
     if not path.exists():
         return []
-    lines = path.read_text(encoding='utf-8').splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith('\n')]
+    rows = []
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+        if line.endswith(b'\n'):
+            try:
+                rows.append(json.loads(line))
+            except ValueError as error:
+                raise errors.UserError(
+                    f'{path}: line {number} is damaged ({error}): take it out.'
+                ) from error
+    return rows
 
 
 def row(

@@ -67,10 +67,15 @@ def claim(
     """Write what the run is made of into its folder, or check that it goes on with the same data.
 
     Raises:
-        UserError: the run in the folder began with other data.
+        UserError: the run in the folder began with other data, or nothing tells what it is.
     """
     earlier = read(folder)
     if earlier is None:
+        if any((folder / 'checkpoints').glob('[0-9]*')):
+            raise errors.UserError(
+                f'{folder} holds checkpoints and no {RUN}, which tells whose they are: '
+                'give another --workdir, or remove the folder.'
+            )
         run = {'verb': verb, 'config': configs.to_json(config), 'data': data, 'origin': origin}
         files.write_json(folder / RUN, run)
     elif any(earlier['data'].get(name) != data.get(name) for name in ('sha256', 'originals')):
@@ -86,8 +91,11 @@ def read(folder: pathlib.Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return json.loads(path.read_text(encoding='utf-8'))
-    except (ValueError, OSError) as error:
+        found: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+        if missing := {'config', 'data'} - set(found):
+            raise ValueError(f'it has no {" and no ".join(sorted(missing))}')
+        return found
+    except (ValueError, TypeError, OSError) as error:
         raise errors.UserError(
             f'{path} cannot be read ({error}); remove the run folder to train anew.'
         ) from error

@@ -133,8 +133,20 @@ def test_nothing_but_damage_is_refused(tmp_path: pathlib.Path) -> None:
         for path in (folder / step / 'state').rglob('*'):
             if path.is_file():
                 path.write_bytes(b'')
-    with pytest.raises(errors.UserError, match='every checkpoint'):
-        latest(folder)
+    for _ in range(2):  # the second call does not begin anew
+        with pytest.raises(errors.UserError, match='every checkpoint'):
+            latest(folder)
+
+
+def test_what_a_stop_left_of_a_save_is_no_checkpoint(tmp_path: pathlib.Path) -> None:
+    fill(tmp_path, [0.1, 0.2])
+    torn = tmp_path / '3.orbax-checkpoint-tmp' / 'metrics'
+    torn.mkdir(parents=True)
+    (torn / 'metrics').write_text('')
+    assert latest(tmp_path)[2] == 2
+    with Checkpoints(tmp_path, 'auroc', print) as checkpoints:
+        checkpoints.save(4, state(4), META, None)
+    assert not torn.exists()
 
 
 def test_saved_on_four_devices_restored_on_one_and_back(tmp_path: pathlib.Path) -> None:
@@ -152,13 +164,20 @@ def test_saved_on_four_devices_restored_on_one_and_back(tmp_path: pathlib.Path) 
         np.testing.assert_array_equal(restored[0]['kernel'], state(3)['kernel'])
 
 
+@pytest.mark.parametrize(
+    ('said', 'told'),
+    [
+        ('RESOURCE_EXHAUSTED: no room', 'No space left on device'),
+        ('OUT_OF_RANGE: Error writing "params/0"', 'File too large'),
+    ],
+)
 def test_a_full_disk_is_said_as_python_says_it(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, said: str, told: str
 ) -> None:
     def full(*given: Any, **how: Any) -> None:
-        raise ValueError('RESOURCE_EXHAUSTED: No space left on device')
+        raise ValueError(said)
 
     with Checkpoints(tmp_path, 'auroc', print) as kept:
         monkeypatch.setattr(kept._manager, 'save', full)
-        with pytest.raises(OSError, match='No space left on device'):
+        with pytest.raises(OSError, match=told):
             kept.save(1, {'x': jnp.ones(2)}, {})

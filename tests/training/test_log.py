@@ -73,6 +73,12 @@ def test_rows_after_the_checkpoint_and_a_torn_line_are_dropped(tmp_path: pathlib
     assert log.read(tmp_path) == [row(1), row(2)]
 
 
+def test_a_damaged_row_is_told(tmp_path: pathlib.Path) -> None:
+    (tmp_path / log.METRICS).write_text('{"step": 1}\n{"st\n{"step": 3}\n')
+    with pytest.raises(errors.UserError, match=r'line 2 is damaged .*: take it out'):
+        log.Log(tmp_path, 0)
+
+
 def test_another_process_of_a_job_writes_nothing(tmp_path: pathlib.Path) -> None:
     with log.Log(tmp_path, 0, enabled=False) as silent:
         silent.write(row(1))

@@ -43,8 +43,15 @@ def test_other_data_are_refused(tmp_path: pathlib.Path) -> None:
         workdir.claim(tmp_path, config(), {**DATA, 'originals': 'abd'}, {})
 
 
-def test_a_broken_record_is_told(tmp_path: pathlib.Path) -> None:
-    (tmp_path / workdir.RUN).write_text('{"config":')
+def test_checkpoints_of_nobody_are_not_gone_on_with(tmp_path: pathlib.Path) -> None:
+    (tmp_path / 'checkpoints' / '24').mkdir(parents=True)
+    with pytest.raises(errors.UserError, match=r'no run\.json, which tells whose they are'):
+        workdir.claim(tmp_path, config(), DATA, {})
+
+
+@pytest.mark.parametrize('content', ['{"config":', '{}', '[1]', '{"config": {}}', '7'])
+def test_a_broken_record_is_told(tmp_path: pathlib.Path, content: str) -> None:
+    (tmp_path / workdir.RUN).write_text(content)
     with pytest.raises(errors.UserError, match=r'run\.json cannot be read'):
         workdir.check(tmp_path, config())
 
