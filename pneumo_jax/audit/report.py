@@ -76,6 +76,11 @@ def _patients(found: Found | None) -> str:
             for name, count in shared['images'].items()
         )
         lines.append(f'{names}: {shared["patients"]:,} patients in both, with {images}.')
+    if any(shared['patients'] for shared in found['shared'].values()):
+        lines.append(
+            "They are told apart by name: where splits are numbered anew, as Kaggle's person1 of "
+            'train and of test, one name may be two children.'
+        )
     return '\n'.join(f'- {line}' for line in lines)
 
 

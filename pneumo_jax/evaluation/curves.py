@@ -189,6 +189,8 @@ def coverage(
     left.plot(stated, stated, color='0.6', linewidth=1, linestyle=':', label='as stated')
     for label, (name, colour) in enumerate(zip(fitted.classes, canvas.COLOURS * 9, strict=False)):
         own = seen.labels == label
+        if not own.any():  # other data may lack a class
+            continue
         for axes, values in (
             (left, [sets[own, label].mean() for sets in held]),
             (right, [sets[own].all(1).mean() for sets in held]),

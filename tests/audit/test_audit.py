@@ -300,6 +300,7 @@ def test_the_door_tells_of_shared_patients(
     assert told.returncode == 0, told.stderr
     assert f'{leaked} of 524 val images' in told.stdout
     assert 'train-test: no patient in both' in told.stdout
+    assert 'one name may be two children' in told.stdout
     found = json.loads((tmp_path / 'audit.json').read_text())
     assert found['patients']['shared']['train-val']['images']['val'] == leaked
     assert found['patients']['shared']['val-test']['patients'] == 0
