@@ -134,9 +134,10 @@ def test_other_data(evaluated: pathlib.Path, tmp_path: pathlib.Path, enter: Ente
     assert code == 0 and f'{len(other):,} images' in text and 'hospital.npz' in text
     assert (tmp_path / 'out/evaluation_hospital_test.json').exists()
     assert (evaluated / 'scored.jsonl').read_text() == before
+    coloured = np.concatenate([other.images, 255 - other.images, other.images], 3)
     for wrong, message in (
         ({'classes': classes[::-1]}, 'those of the run are Normal, Pneumonia'),
-        ({'test_images': other.images.repeat(3, 3)}, 'takes uint8 images of shape'),
+        ({'test_images': coloured}, 'image 0 of test is in colour, 3 channels; this model takes 1'),
         ({'test_labels': other.labels + 1}, 'labels to 2; the run knows 2 classes'),
     ):
         np.savez(tmp_path / 'wrong.npz', **{**given, **wrong})
