@@ -7,9 +7,8 @@ import zipfile
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from pneumo_jax.data import splits
+from pneumo_jax.data import images, splits
 from pneumo_jax.data.dataset import SPLITS, Dataset, Split
-from pneumo_jax.data.images import square
 from pneumo_jax.errors import UserError
 
 MOST = 10**6  # a label
@@ -36,7 +35,8 @@ def load(path: pathlib.Path, *, size: int, val_fraction: float, seed: int) -> Da
         held = splits.hold_out(train.labels, train.groups, val_fraction, seed)
         found |= {'train': splits.take(train, ~held), 'val': splits.take(train, held)}
     if size:
-        found = {split: _resized(part, size) for split, part in found.items()}
+        shape = (size, size, found['train'].images.shape[-1])
+        found = {split: fitted(path, split, part, shape) for split, part in found.items()}
     train, val, test = (found[split] for split in SPLITS)
     height, width = train.images.shape[1:3]
     classes = names or tuple(str(c) for c in range(max(s.labels.max() for s in found.values()) + 1))
@@ -130,8 +130,12 @@ def _class_names(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> tuple[str
     return tuple(names.tolist())
 
 
-def _resized(split: Split, size: int) -> Split:
-    if split.images.shape[1:3] == (size, size):
+def fitted(path: pathlib.Path, name: str, split: Split, shape: tuple[int, int, int]) -> Split:
+    """The split `name` of `path`, its images as a model of `shape` takes them (`images.fitted`)."""
+    if split.images.shape[1:] == shape:
         return split
-    images = np.stack([square(image, size) for image in split.images])
-    return Split(images, split.labels, split.groups)
+    pixels = [
+        images.fitted(image, shape, f'{path}: image {i} of {name}')
+        for i, image in enumerate(split.images)
+    ]
+    return Split(np.stack(pixels), split.labels, split.groups)

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from pneumo_jax.data import arrays, folder, images
+from pneumo_jax.data import arrays, folder
 from pneumo_jax.data.dataset import Split
 from pneumo_jax.data.folder import FOLDERS
 from pneumo_jax.errors import UserError
@@ -36,17 +36,7 @@ def load(
     if len(present) < 2:
         only = classes[present[0]]
         raise UserError(f'{path}: {split} has images of {only!r} alone; scores need two classes.')
-    return _fitted(path, split, found, shape)
-
-
-def _fitted(path: pathlib.Path, split: str, found: Split, shape: tuple[int, int, int]) -> Split:
-    if found.images.shape[1:] == shape:
-        return found
-    pixels = [
-        images.fitted(image, shape, f'{path}: image {i} of {split}')
-        for i, image in enumerate(found.images)
-    ]
-    return Split(np.stack(pixels), found.labels, found.groups)
+    return arrays.fitted(path, split, found, shape)
 
 
 def _file(path: pathlib.Path, split: str) -> tuple[Split, tuple[str, ...]]:
@@ -61,6 +51,6 @@ def _folder(path: pathlib.Path, split: str, size: int) -> tuple[Split, tuple[str
     pictures = folder._pictures(root, classes)
     if not pictures:
         raise UserError(f'{path}: has no images as CLASS/*.jpeg or {split}/CLASS/*.jpeg.')
-    pixels = folder._decode([picture.file for picture in pictures], size)
+    images = folder._decode([picture.file for picture in pictures], size)
     labels, groups = folder._labels(pictures), folder._groups(pictures)
-    return Split(np.asarray(pixels), labels, groups), tuple(sorted(classes))
+    return Split(np.asarray(images), labels, groups), tuple(sorted(classes))

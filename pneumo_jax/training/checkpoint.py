@@ -35,7 +35,7 @@ def _orbax() -> Any:
     ocp = importlib.import_module(LIBRARY)
     # What goes wrong is said here, in a line; Orbax logs it again, in pages.
     logging.getLogger('absl').setLevel(logging.CRITICAL)
-    sys.unraisablehook = _tell_unraisable
+    sys.unraisablehook = functools.partial(_tell_unraisable, sys.unraisablehook)
     # Arrays of the host take Orbax half the time of device arrays, 1 ms each, and the first process
     # writes what all hold. `save` has made them, so that no step changes them: no copy is needed.
     on_host = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
@@ -43,10 +43,10 @@ def _orbax() -> Any:
     return ocp
 
 
-def _tell_unraisable(what: Any) -> None:
+def _tell_unraisable(tell: Callable[[Any], object], what: Any) -> None:
     """After a failed write TensorStore calls back into a loop that Orbax has closed by then."""
     if str(what.exc_value) != 'Event loop is closed':
-        sys.__unraisablehook__(what)
+        tell(what)
 
 
 class Checkpoints:
@@ -111,10 +111,9 @@ class Checkpoints:
         Raises:
             UserError: there were checkpoints, and all are damaged.
         """
-        while any(self._folder.glob('[0-9]*')):
-            step = self._manager.latest_step()
-            if step is None:
-                break
+        while (
+            any(self._folder.glob('[0-9]*')) and (step := self._manager.latest_step()) is not None
+        ):
             try:
                 return self._restore(step, like, sharding)
             except Exception as error:  # Orbax raises whatever the broken file provokes

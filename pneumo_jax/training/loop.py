@@ -19,7 +19,7 @@ from pneumo_jax import errors, runtime
 from pneumo_jax.data.dataset import Split
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.evaluation import metrics
-from pneumo_jax.training import build, interrupt, log, seeds, steps
+from pneumo_jax.training import build, interrupt, log, seeds, steps, workdir
 from pneumo_jax.training.checkpoint import Checkpoints
 from pneumo_jax.training.plan import Plan
 
@@ -60,7 +60,7 @@ def fit(
     """
     plan = build.plan_of(config, len(train))
     programs = build.programs(config, model, preprocess, plan, train, val, say)
-    checkpoints = Checkpoints(folder / 'checkpoints', config.checkpoint.best, say)
+    checkpoints = Checkpoints(folder / workdir.CHECKPOINTS, config.checkpoint.best, say)
     with checkpoints, interrupt.StopRequest() as stop:
         state, meter, step = begin(checkpoints, programs, meta)
         if step:

@@ -19,7 +19,7 @@ from pneumo_jax import augment, errors, runtime
 from pneumo_jax.data import order
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.models.mae import MAE, normalised, patchified, unpatchified
-from pneumo_jax.training import build, interrupt, log, loop, optim, steps
+from pneumo_jax.training import build, interrupt, log, loop, optim, steps, workdir
 from pneumo_jax.training.checkpoint import Checkpoints
 from pneumo_jax.training.plan import Plan
 from pneumo_jax.training.programs import LONGEST
@@ -134,7 +134,10 @@ def fit(
     """
     plan = build.plan_of(config, len(images))
     programs = Programs(config, model, preprocess, plan, images)
-    with Checkpoints(folder / 'checkpoints', 'loss', say) as kept, interrupt.StopRequest() as stop:
+    with (
+        Checkpoints(folder / workdir.CHECKPOINTS, 'loss', say) as kept,
+        interrupt.StopRequest() as stop,
+    ):
         state, meter, step = loop.begin(kept, programs, meta)
         if step:
             say(f'resuming after step {step} of {plan.total}')

@@ -16,6 +16,7 @@ from pneumo_jax import errors, files
 
 RUN = 'run.json'
 RESULTS = 'results.json'
+CHECKPOINTS = 'checkpoints'
 REPORT = 'report.txt'
 SCORED = 'scored.jsonl'
 WEIGHTS = 'model.safetensors'
@@ -71,7 +72,7 @@ def claim(
     """
     earlier = read(folder)
     if earlier is None:
-        if any((folder / 'checkpoints').glob('[0-9]*')):
+        if any((folder / CHECKPOINTS).glob('[0-9]*')):
             raise errors.UserError(
                 f'{folder} holds checkpoints and no {RUN}, which tells whose they are: '
                 'give another --workdir, or remove the folder.'
