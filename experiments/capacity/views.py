@@ -1,6 +1,6 @@
 """Which views of an image are worth their time, for the nets that this study has trained.
 
-    python -m pneumo_jax sweep experiments/capacity
+    python -m pneumo_jax sweep experiments/capacity --retrain
     python experiments/capacity/views.py
 
 Only val images are scored, those of the split without shared patients, as they are and shifted by
@@ -39,7 +39,9 @@ def lines() -> Iterator[list[str]]:
     runs = study.runs(study.read(HERE))
     missing = [run.name for run in runs if not (RUNS / run.name / 'results.json').exists()]
     if missing:
-        raise errors.UserError(f'not trained: {", ".join(missing)}. Run the sweep first.')
+        raise errors.UserError(
+            f'not trained: {", ".join(missing)}. Run the sweep with --retrain first.'
+        )
     val = gather.own_data(trained.load(*(RUNS / run.name for run in runs))).val
     shifted = corruptions.corrupted(val.images, seed=0)
     for row in tqdm(dict.fromkeys(run.row for run in runs), unit='row'):

@@ -1,7 +1,7 @@
 """AUROC on val under every corruption, of the nets that this study and experiments/resplit train.
 
-    python -m pneumo_jax sweep experiments/resplit
-    python -m pneumo_jax sweep experiments/standardise
+    python -m pneumo_jax sweep experiments/resplit --retrain
+    python -m pneumo_jax sweep experiments/standardise --retrain
     python experiments/standardise/shifted.py
 
 Only val images are scored. It reads the weights that the sweeps leave in runs/, and takes a
@@ -40,7 +40,8 @@ def main() -> None:
     whole = {split: [*filter(None, of.values())] for split, of in by_split.items()}
     whole = {split: of for split, of in whole.items() if len(of) == len(recipes)}
     if not whole:
-        raise errors.UserError(f'no split is complete: run the sweeps of {" and ".join(STUDIES)}.')
+        names = ' and '.join(STUDIES)
+        raise errors.UserError(f'no split is complete: sweep {names} with --retrain.')
     scores = np.array([by_corruption(of) for of in tqdm(whole.values(), unit='split')])
     rows = {
         **dict(zip(whole, scores.mean(1), strict=True)),

@@ -15,6 +15,7 @@ EXAMPLES = """
 examples:
   python -m pneumo_jax sweep experiments/recipe
   python -m pneumo_jax sweep experiments/recipe --only '+ flips' '+ crops' --seeds 1
+  python -m pneumo_jax sweep experiments/recipe --only '+ flips' --retrain    # is it so?
   python -m pneumo_jax sweep experiments/recipe --dry-run
 """
 
@@ -32,6 +33,12 @@ def add(verbs: Any) -> None:
     add('--jobs', type=count, metavar='N', help='runs at a time (one a core, or one on a GPU)')
     add('--seeds', type=count, metavar='N', help='run only the first N seeds')
     add('--only', nargs='+', default=(), metavar='ROW', help='run only these rows')
+    add(
+        '--retrain',
+        action='store_true',
+        help='train also what results/ holds already, and say how far it differs; finished folders '
+        'in runs/ are kept',
+    )
     add('--dry-run', action='store_true', help='print the commands that are missing')
     verb.set_defaults(door=run, parser=verb)
 
@@ -47,5 +54,6 @@ def run(arguments: argparse.Namespace, rest: list[str]) -> None:
         jobs=arguments.jobs,
         seeds=arguments.seeds,
         only=arguments.only,
+        retrain=arguments.retrain,
         dry_run=arguments.dry_run,
     )

@@ -1,6 +1,5 @@
 """A sweep: run what is missing, keep it, and write what follows from it."""
 
-import collections
 import contextlib
 import dataclasses
 import itertools
@@ -9,10 +8,11 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 from tqdm import tqdm
 
 from pneumo_jax import errors, files
-from pneumo_jax.sweep import children, figure, store, summary, table
+from pneumo_jax.sweep import adopted, children, figure, store, summary, table
 from pneumo_jax.sweep import study as studies
 from pneumo_jax.sweep.store import Kept
 from pneumo_jax.sweep.study import Run, Study
@@ -25,11 +25,14 @@ def sweep(
     jobs: int | None = None,
     seeds: int | None = None,
     only: Sequence[str] = (),
+    retrain: bool = False,
     dry_run: bool = False,
 ) -> None:
     """Bring `folder`, ROOT/experiments/NAME, up to date; runs are trained in ROOT/runs/NAME.
 
-    `seeds` and `only` narrow down what is run, never what is shown. A `dry_run` prints commands.
+    `seeds` and `only` narrow down what is run, never what is shown. With `retrain` a run is also to
+    do where its results are stored: it is trained unless ROOT/runs/NAME has it, takes the place of
+    what is stored, and how far the two differ is said. A `dry_run` prints commands.
 
     Raises:
         UserError: the study, a row or a results file cannot be used, or runs have failed.
@@ -40,30 +43,56 @@ def sweep(
     if not root.is_dir():
         raise errors.UserError(f'no study at {folder}: give experiments/NAME.')
     with contextlib.chdir(root):
-        _sweep(folder.relative_to(root), jobs, seeds, only, dry_run)
+        folder = folder.relative_to(root)
+        study = studies.read(folder)
+        runs = studies.runs(study)
+        task = _Task(study, folder, runs, _chosen(study, runs, seeds, only), retrain)
+        if dry_run:
+            _tell(task)
+        else:
+            _sweep(task, jobs)
 
 
-def _sweep(
-    folder: pathlib.Path, jobs: int | None, seeds: int | None, only: Sequence[str], dry_run: bool
-) -> None:
-    study = studies.read(folder)
-    runs = studies.runs(study)
-    wanted = _chosen(study, runs, seeds, only)
-    place = pathlib.Path('runs', folder.name)
-    if dry_run:
-        kept = _under_own_names(store.read(folder / 'results'), runs)
-        kept += _of_others(_missing(wanted, kept), folder)
-        missing = _missing(wanted, kept)
-        for run in missing:
-            print(shlex.join(children.command(run, place)))
-        if not missing:
-            print('nothing is missing', file=sys.stderr)
-        return
-    with _alone(folder, place):
-        kept = _stored(runs, folder / 'results')
-        _keep(_of_others(_missing(wanted, kept), folder), runs, kept, folder / 'results')
-        failures = _run(runs, _missing(wanted, kept), kept, place, folder / 'results', jobs)
-        _write(study, runs, kept, folder)
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    study: Study
+    folder: pathlib.Path
+    runs: Sequence[Run]  # of the study
+    wanted: Sequence[Run]  # those of them that were asked for
+    retrain: bool
+
+    @property
+    def results(self) -> pathlib.Path:
+        return self.folder / 'results'
+
+    @property
+    def place(self) -> pathlib.Path:
+        return pathlib.Path('runs', self.folder.name)
+
+    def missing(self, kept: Sequence[Kept]) -> list[Run]:
+        there = {one.key for one in kept}
+        return [run for run in self.wanted if run.key not in there]
+
+    def to_do(self, kept: Sequence[Kept]) -> Sequence[Run]:
+        return self.wanted if self.retrain else self.missing(kept)
+
+
+def _tell(task: _Task) -> None:
+    """Print the command of every run that is to do."""
+    kept = adopted.under_own_names(store.read(task.results), task.runs)
+    kept += adopted.of_others(task.missing(kept), task.folder)
+    for run in task.to_do(kept):
+        print(shlex.join(children.command(run, task.place)))
+    if not task.to_do(kept):
+        print('nothing is missing', file=sys.stderr)
+
+
+def _sweep(task: _Task, jobs: int | None) -> None:
+    with _alone(task):
+        kept = _stored(task)
+        _keep(adopted.of_others(task.missing(kept), task.folder), task, kept)
+        failures = _run(task, kept, jobs)
+        _write(task, kept)
     if failures:
         raise errors.UserError(f'{len(failures)} of the runs failed: {"; ".join(failures)}')
 
@@ -79,110 +108,62 @@ def _chosen(study: Study, runs: Sequence[Run], seeds: int | None, only: Sequence
     return [run for run in runs if run.seed in among and run.row in rows]
 
 
-def _missing(runs: Sequence[Run], kept: Sequence[Kept]) -> list[Run]:
-    there = {one.key for one in kept}
-    return [run for run in runs if run.key not in there]
-
-
 @contextlib.contextmanager
-def _alone(folder: pathlib.Path, place: pathlib.Path) -> Iterator[None]:
+def _alone(task: _Task) -> Iterator[None]:
     """Keep a second sweep of the study out. Raises UserError where folders cannot be made."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        (folder / 'results').mkdir(exist_ok=True)
+        task.place.mkdir(parents=True, exist_ok=True)
+        task.results.mkdir(exist_ok=True)
     except OSError as error:
         raise errors.UserError(f'cannot write to {error.filename} ({error.strerror}).') from error
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(workdir.locked(place))
+            stack.enter_context(workdir.locked(task.place))
         except errors.UserError as error:
-            raise errors.UserError(f'another sweep of {folder} is under way; wait.') from error
+            message = f'another sweep of {task.folder} is under way; wait.'
+            raise errors.UserError(message) from error
         yield
 
 
-def _stored(runs: Sequence[Run], results: pathlib.Path) -> list[Kept]:
-    """What is stored of these runs, in their order; what is stored beside that is dropped."""
-    stored = store.read(results)
-    kept = _under_own_names(stored, runs)
+def _stored(task: _Task) -> list[Kept]:
+    """What is stored of the runs, in their order; what is stored beside that is dropped."""
+    stored = store.read(task.results)
+    kept = adopted.under_own_names(stored, task.runs)
     if len(kept) < len(stored):
         print(f'dropped: {len(stored) - len(kept)} stored runs that the study does not have (now)')
     if [one.key for one in kept] != [one.key for one in stored]:
-        store.drop(results, kept)
+        store.drop(task.results, kept)
     return kept
 
 
-def _under_own_names(stored: Sequence[Kept], runs: Sequence[Run]) -> list[Kept]:
-    """What is stored of these runs, in their order, also where a row has another name now."""
-    there = {one.key: one for one in stored}
-    wanted = {run.key for run in runs}
-    renamed = {_same(one.line): one for one in stored if one.key not in wanted}
-    found = list[Kept]()
-    for run in runs:
-        one = there.get(run.key) or renamed.pop((str(run.seed), run.digest), None)
-        if one and one.key != run.key:
-            print(f'{run.name}: as {one.line["row"]}-{run.seed}, of before', file=sys.stderr)
-            one = _as(one, run)
-        if one:
-            found.append(one)
-    return found
+def _keep(new: Sequence[Kept], task: _Task, kept: list[Kept]) -> None:
+    """Put `new` into `kept`, in order and in the place of the same runs, and into the files."""
+    if not new:
+        return
+    order, keys = [run.key for run in task.runs], {one.key for one in new}
+    others = [one for one in kept if one.key not in keys]
+    if len(others) < len(kept):  # else a kill leaves old scores beside new predictions
+        store.drop(task.results, others)
+    kept[:] = sorted([*others, *new], key=lambda one: order.index(one.key))
+    store.put(task.results, kept)
 
 
-def _of_others(missing: Sequence[Run], folder: pathlib.Path) -> list[Kept]:
-    """What other studies have run already, with the same config and seed; each of them is said."""
-    wanted, found = collections.defaultdict[tuple[str, str], list[Run]](list), list[Kept]()
-    for run in missing:
-        wanted[str(run.seed), run.digest].append(run)
-    for other in sorted(folder.parent.glob('*/results/runs.csv')):
-        if other.parent.parent.name == folder.name:
-            continue
-        for one in store.read(other.parent, lambda line: _same(line) in wanted):
-            for run in wanted.pop(_same(one.line), []):
-                print(f'{run.name}: as {one.line["row"]}-{run.seed} of {other.parent.parent}')
-                found.append(_as(one, run))
-    return found
-
-
-def _as(one: Kept, run: Run) -> Kept:
-    """A stored run, as one of the row of `run`."""
-    return dataclasses.replace(one, line={**one.line, 'row': run.row})
-
-
-def _same(line: dict[str, str]) -> tuple[str, str]:
-    """What runs of different studies share if they are the same."""
-    return line['seed'], line['config']
-
-
-def _keep(
-    new: Sequence[Kept], runs: Sequence[Run], kept: list[Kept], results: pathlib.Path
-) -> None:
-    """Put `new` into `kept`, in the order of `runs`, and into the files."""
-    if new:
-        order = [run.key for run in runs]
-        kept.extend(new)
-        kept.sort(key=lambda one: order.index(one.key))
-        store.put(results, kept)
-
-
-def _run(
-    runs: Sequence[Run],
-    missing: Sequence[Run],
-    kept: list[Kept],
-    place: pathlib.Path,
-    results: pathlib.Path,
-    wanted: int | None,
-) -> list[str]:
-    """Run what is missing, and put it into `kept` and the files; returns what failed, and why."""
-    jobs, failures = children.jobs(wanted), []
-    ready = [run for run in missing if (place / run.name / workdir.RESULTS).exists()]
+def _run(task: _Task, kept: list[Kept], wanted: int | None) -> list[str]:
+    """Run what is to do, and put it into `kept` and the files; returns what failed, and why."""
+    jobs, failures, to_do = children.jobs(wanted), [], task.to_do(kept)
+    ready = [run for run in to_do if (task.place / run.name / workdir.RESULTS).exists()]
     found = (children.Ended(run, seconds='', failure='') for run in ready)
-    rest = [run for run in missing if run not in ready]
-    print(f'{len(missing)} of {len(runs)} runs to do, {jobs} at a time; logs in {place}')
-    with children.Pool(place, jobs) as pool, tqdm(total=len(missing), unit='run') as bar:
+    rest = [run for run in to_do if run not in ready]
+    print(f'{len(to_do)} of {len(task.runs)} runs to do, {jobs} at a time; logs in {task.place}')
+    with children.Pool(task.place, jobs) as pool, tqdm(total=len(to_do), unit='run') as bar:
         for ended in itertools.chain(found, pool.run(rest)):
             try:
-                _keep([_collected(ended, place)], runs, kept, results)
+                new = _collected(ended, task.place)
             except errors.UserError as error:
                 failures.append(f'{ended.run.name}: {error}')
+            else:
+                _compare(ended.run.name, new, kept)
+                _keep([new], task, kept)
             bar.update()
     return failures
 
@@ -193,14 +174,20 @@ def _collected(ended: children.Ended, place: pathlib.Path) -> Kept:
     return store.collect(ended.run, place / ended.run.name, ended.seconds)
 
 
-def _write(study: Study, runs: Sequence[Run], kept: Sequence[Kept], folder: pathlib.Path) -> None:
+def _compare(name: str, new: Kept, kept: Sequence[Kept]) -> None:
+    """Say how far a run that is stored is from the same run, trained again."""
+    for old in (one for one in kept if one.key == new.key):
+        gaps = [np.abs(new.splits[split][0] - p).max() for split, (p, _) in old.splits.items()]
+        tqdm.write(f'{name}: probabilities differ by at most {max(gaps):.1e} from those stored')
+
+
+def _write(task: _Task, kept: Sequence[Kept]) -> None:
     """Table and figure, from what is stored alone, and the table's place in the READMEs."""
-    found = summary.summaries(study, kept)
-    text = table.table(study, found, [run.weights for run in runs])
-    results = folder / 'results'
-    files.write_text(results / 'table.md', text)
-    files.write_text(results / 'seeds.md', table.seeds(found))
-    figure.draw(study.question, study.baseline, found, results / 'figure.png')
-    for readme in (folder / 'README.md', pathlib.Path('README.md')):
-        table.place(text, folder.name, readme)
-    print(f'\n{text}\nTable, seeds and figure are in {results}')
+    found = summary.summaries(task.study, kept)
+    text = table.table(task.study, found, [run.weights for run in task.runs])
+    files.write_text(task.results / 'table.md', text)
+    files.write_text(task.results / 'seeds.md', table.seeds(found))
+    figure.draw(task.study.question, task.study.baseline, found, task.results / 'figure.png')
+    for readme in (task.folder / 'README.md', pathlib.Path('README.md')):
+        table.place(text, task.folder.name, readme)
+    print(f'\n{text}\nTable, seeds and figure are in {task.results}')

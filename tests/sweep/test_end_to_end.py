@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +86,15 @@ def test_stopped_and_killed_sweeps_end_as_one_that_was_left_alone(
         ours, theirs = (folder / 'results' / name for folder in (broken, alone))
         assert ours.read_bytes() == theirs.read_bytes()
     check_kept(broken)
+
+    shutil.rmtree(broken.parent.parent / 'runs')
+    retrained = begin(broken, environment, '--retrain', '--only', 'narrow', '--seeds', '1')
+    out, _ = retrained.communicate()
+    assert retrained.returncode == 0, out
+    assert 'narrow-0: probabilities differ by at most 0.0e+00' in out
+    for name in TABLES:
+        ours, theirs = (folder / 'results' / name for folder in (broken, alone))
+        assert ours.read_bytes() == theirs.read_bytes()
 
 
 def test_the_study_at_224_px_runs_to_its_table(

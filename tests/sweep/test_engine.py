@@ -1,15 +1,18 @@
 """A sweep from the door: what it runs, keeps and writes, and the mistakes that it tells."""
 
 import csv
+import json
 import pathlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from pneumo_jax import cli, doors
-from pneumo_jax.sweep import children
+from pneumo_jax.sweep import children, store
 from pneumo_jax.sweep.study import Run
 from pneumo_jax.training import workdir
 
@@ -60,6 +63,56 @@ def test_again_runs_nothing_and_writes_the_same(
     monkeypatch.setattr(children, 'command', python('raise SystemExit("must not run")'))
     assert sweep(folder) == 0
     assert contents(folder) == before
+
+
+def test_what_is_trained_again_takes_the_place_of_what_is_stored(
+    folder: pathlib.Path,
+    finish: Finish,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    finish()
+    assert sweep(folder, '--retrain') == 0
+    assert 'differ' not in capsys.readouterr().out, 'nothing was stored'
+    before = contents(folder)
+    runs = folder.parent.parent / 'runs' / folder.name
+    shutil.rmtree(runs / 'narrow-0')
+    (runs / 'narrow-1').rename(runs / 'narrow-0')  # other predictions of the same images
+    assert sweep(folder, '--only', 'narrow', '--seeds', '1') == 0
+    assert contents(folder) == before, 'without the flag what is stored stays'
+
+    again = ('--only', 'narrow', '--seeds', '1', '--retrain')
+    config = json.loads((runs / 'narrow-0' / 'run.json').read_text())
+    config['config']['seed'] = 0
+    (runs / 'narrow-0' / 'run.json').write_text(json.dumps(config))
+    with monkeypatch.context() as patch:
+        patch.setattr(store, 'put', lambda results, kept: None)  # as if killed before it
+        sweep(folder, *again)
+    assert [line['row'] for line in lines(folder)] == ['narrow', 'wide net', 'wide net']
+    assert sweep(folder, *again) == 0
+    first, second, *_ = lines(folder)
+    assert first['test_auroc'] == second['test_auroc']
+    with np.load(folder / 'results' / 'probabilities.npz') as kept:
+        np.testing.assert_array_equal(kept['narrow-0/test'], kept['narrow-1/test'])
+    capsys.readouterr()
+    assert sweep(folder, *again) == 0
+    assert 'narrow-0: probabilities differ by at most 0.0e+00' in capsys.readouterr().out
+
+
+def test_how_far_a_run_is_from_what_was_stored_is_said(
+    folder: pathlib.Path, finish: Finish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish()
+    assert sweep(folder) == 0
+    path = folder.parent.parent / 'runs' / folder.name / 'wide-net-1' / 'predictions_test.npz'
+    arrays = dict(np.load(path))
+    arrays['probabilities'][3] += (-0.125, 0.125)
+    np.savez(path, **arrays)
+    capsys.readouterr()
+    assert sweep(folder, '--retrain', '--only', 'wide net') == 0
+    out = capsys.readouterr().out
+    assert 'wide-net-0: probabilities differ by at most 0.0e+00' in out
+    assert 'wide-net-1: probabilities differ by at most 1.2e-01' in out
 
 
 def test_what_another_study_has_run_is_taken_over(
