@@ -3,10 +3,11 @@
 python experiments/protocol/agreement.py
 """
 
+import csv
 import pathlib
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -21,9 +22,16 @@ HEADS = (
     *('would choose', 'its test AUROC', 'its test ACC'),
 )
 Scores = Float[np.ndarray, ' recipes']
+Reframed = Mapping[tuple[str, str, str], dict[str, str]]  # by row, seed and split
+SPLITS = {
+    'val': 'val',
+    'val_corrupted': 'corrupted val',
+    'val_reframed': 'reframed val',
+    'val_reframed_corrupted': 'reframed, corrupted val',
+}
 SIGNALS = {
     f'{name} {score}': (split, score, sign)
-    for split, name in (('val', 'val'), ('val_corrupted', 'corrupted val'))
+    for split, name in SPLITS.items()
     for score, sign in (('auroc', 1), ('accuracy', 1), ('loss', -1))
 }
 
@@ -31,13 +39,17 @@ SIGNALS = {
 def main() -> None:
     """Write `results/agreement.md` and put it into this folder's README."""
     kept = store.read(HERE / 'results')
+    with (HERE / 'results' / 'reframed.csv').open(newline='') as file:
+        reframed = {
+            (line['row'], line['seed'], line['split']): line for line in csv.DictReader(file)
+        }
     vals = dict.fromkeys(run.line['row'].rpartition(', ')[2] for run in kept)
-    lines = [line for val in vals for line in compared(kept, val)]
+    lines = [line for val in vals for line in compared(kept, reframed, val)]
     text = table.lines(HEADS, lines)
     table.publish(text, HERE / 'results' / 'agreement.md', HERE / 'README.md')
 
 
-def compared(kept: Sequence[store.Kept], val: str) -> Iterator[list[str]]:
+def compared(kept: Sequence[store.Kept], reframed: Reframed, val: str) -> Iterator[list[str]]:
     """A line for every signal of the runs with this val split; scores are means over seeds."""
     runs = defaultdict(list)
     for run in kept:
@@ -45,8 +57,12 @@ def compared(kept: Sequence[store.Kept], val: str) -> Iterator[list[str]]:
         if of == val:
             runs[recipe].append(run)
 
+    def one(run: store.Kept, split: str, score: str) -> float:
+        place = run.line['row'], run.line['seed'], split
+        return float(reframed[place][score]) if place in reframed else run.score(split, score)
+
     def means(split: str, score: str) -> Scores:
-        return np.array([np.mean([run.score(split, score) for run in of]) for of in runs.values()])
+        return np.array([np.mean([one(run, split, score) for run in of]) for of in runs.values()])
 
     auroc, accuracy = means('test', 'auroc'), means('test', 'accuracy')
     signals = {name: sign * means(split, score) for name, (split, score, sign) in SIGNALS.items()}

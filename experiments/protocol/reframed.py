@@ -1,0 +1,70 @@
+"""Val framed otherwise, as a signal: every image a crop of itself, and that corrupted as well.
+
+    python -m pneumo_jax sweep experiments/protocol --retrain
+    python experiments/protocol/reframed.py
+
+A crop has 50 to 100 % of the area, and is of any place. Only val images are scored, three crops of
+each, with the nets that the sweep leaves in runs/protocol. `agreement.py` reads what this writes.
+"""
+
+import csv
+import io
+import pathlib
+import sys
+
+import jax
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from pneumo_jax import augment, doors, errors, files, runtime, trained
+from pneumo_jax.augment import corruptions
+from pneumo_jax.evaluation import gather, metrics
+from pneumo_jax.fields import defaults
+from pneumo_jax.sweep import study
+
+HERE = pathlib.Path(__file__).parent
+RUNS = HERE.parent.parent / 'runs' / HERE.name
+AREA, CROPS = 0.5, 3
+SCORES = ('auroc', 'accuracy', 'loss')
+Images = UInt8[np.ndarray, 'n h w c']
+
+
+def main() -> None:
+    """Write `results/reframed.csv`: a line for every run and signal."""
+    runtime.start()
+    runs = study.runs(study.read(HERE))
+    missing = [run.name for run in runs if not (RUNS / run.name / 'results.json').exists()]
+    if missing:
+        raise errors.UserError(f'not trained: {", ".join(missing)}. Run the sweep with --retrain.')
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(('row', 'seed', 'split', *SCORES))
+    for run in tqdm(runs, unit='run'):
+        for split, found in scored(RUNS / run.name).items():
+            writer.writerow((run.row, run.seed, split, *(repr(found[name]) for name in SCORES)))
+    files.write_text(HERE / 'results' / 'reframed.csv', text.getvalue())
+
+
+def scored(run: pathlib.Path) -> dict[str, dict[str, float]]:
+    """The scores of a run on its val images, reframed, and reframed and corrupted."""
+    net = trained.load(run)
+    val = gather.own_data(net).val
+    labels = np.tile(val.labels, CROPS)
+    images = np.concatenate([reframed(val.images, seed) for seed in range(CROPS)])
+    both = corruptions.corrupted(images, seed=0)
+    splits = {'val_reframed': images, 'val_reframed_corrupted': both}
+    return {name: metrics.classification(net.logits(of), labels) for name, of in splits.items()}
+
+
+def reframed(images: Images, seed: int) -> Images:
+    """A crop of every image, at its size, which `seed` and its index decide."""
+    off = dict.fromkeys(defaults('cnn').augment, 0) | {'flip': False, 'policy': ''}
+    crop = augment.create(**{**off, 'crop': AREA})
+    assert crop
+    key = jax.random.key(seed, impl='threefry2x32')
+    return np.rint(255 * np.asarray(jax.jit(crop)(key, images / np.float32(255)))).astype(np.uint8)
+
+
+if __name__ == '__main__':
+    sys.exit(doors.script(main, __doc__))
