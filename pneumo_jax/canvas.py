@@ -40,10 +40,13 @@ def cut(name: str) -> str:
 
 
 def save(figure: 'Figure', path: pathlib.Path) -> None:
-    """Write a PNG, whole or not at all."""
+    """Write a PNG or, where the path ends so, an SVG; whole or not at all, and always the same."""
+    from matplotlib import rc_context
+
     _literally(figure)
-    with files.atomic(path) as temporary:
-        figure.savefig(temporary, format='png', dpi=150, bbox_inches='tight')
+    own = {'format': 'svg', 'metadata': {'Date': None}} if path.suffix == '.svg' else {}
+    with files.atomic(path) as temporary, rc_context({'svg.hashsalt': path.stem}):
+        figure.savefig(temporary, **{'format': 'png', **own}, dpi=150, bbox_inches='tight')
 
 
 def _literally(figure: 'Figure') -> None:
