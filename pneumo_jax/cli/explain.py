@@ -45,20 +45,21 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
 
     import numpy as np
 
-    from pneumo_jax.deploy import reader
+    from pneumo_jax.data import images
     from pneumo_jax.explain import run
 
     for method in arguments.method or ():
         if method not in run.methods(loaded):
             raise errors.unknown(f'method for {loaded.title}', method, run.methods(loaded))
-    images = np.stack([reader.read(path, loaded.preprocess) for path in arguments.images])
+    shape = loaded.preprocess.image_shape
+    pictures = np.stack([images.read(path, shape) for path in arguments.images])
     for method in arguments.method or run.methods(loaded)[:1]:
         for path in run.draw(
-            loaded, images, names(arguments.images), method, arguments.target, out
+            loaded, pictures, names(arguments.images), method, arguments.target, out
         ):
             print(path)
     if arguments.compare:
-        print('\n' + run.table(run.compare(loaded, images, arguments.target, out)))
+        print('\n' + run.table(run.compare(loaded, pictures, arguments.target, out)))
 
 
 def names(paths: list[pathlib.Path]) -> list[str]:

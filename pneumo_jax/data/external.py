@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from pneumo_jax.data import arrays, folder
+from pneumo_jax.data import arrays, folder, images
 from pneumo_jax.data.dataset import Split
 from pneumo_jax.data.folder import FOLDERS
 from pneumo_jax.errors import UserError
@@ -23,7 +23,10 @@ def load(
         not `classes` (in any case), or there are images of one class alone.
     """
     try:
-        found, names = _folder(path, split, shape[0]) if path.is_dir() else _file(path, split)
+        if path.is_dir():
+            found, names = _folder(path, split, shape)
+        else:
+            found, names = _file(path, split, shape)
     except OSError as error:
         raise UserError(f'the data cannot be read: {error}') from error
     if names and [name.casefold() for name in names] != [name.casefold() for name in classes]:
@@ -36,21 +39,24 @@ def load(
     if len(present) < 2:
         only = classes[present[0]]
         raise UserError(f'{path}: {split} has images of {only!r} alone; scores need two classes.')
-    return arrays.fitted(path, split, found, shape)
+    return found
 
 
-def _file(path: pathlib.Path, split: str) -> tuple[Split, tuple[str, ...]]:
+def _file(
+    path: pathlib.Path, split: str, shape: tuple[int, int, int]
+) -> tuple[Split, tuple[str, ...]]:
     found, names = arrays.read(path, split)
-    return found[split], names
+    return arrays.fitted(path, split, found[split], shape), names
 
 
-def _folder(path: pathlib.Path, split: str, size: int) -> tuple[Split, tuple[str, ...]]:
+def _folder(
+    path: pathlib.Path, split: str, shape: tuple[int, int, int]
+) -> tuple[Split, tuple[str, ...]]:
     root = pathlib.Path(os.path.realpath(path))
-    inside = [sub for sub in folder._subfolders(root) if FOLDERS.get(sub.name.casefold()) == split]
-    classes = {sub.name: sub for sub in folder._subfolders(inside[0] if inside else root)}
-    pictures = folder._pictures(root, classes)
+    inside = [sub for sub in folder.subfolders(root) if FOLDERS.get(sub.name.casefold()) == split]
+    classes = {sub.name: sub for sub in folder.subfolders(inside[0] if inside else root)}
+    pictures = folder.find(root, classes)
     if not pictures:
         raise UserError(f'{path}: has no images as CLASS/*.jpeg or {split}/CLASS/*.jpeg.')
-    images = folder._decode([picture.file for picture in pictures], size)
-    labels, groups = folder._labels(pictures), folder._groups(pictures)
-    return Split(np.asarray(images), labels, groups), tuple(sorted(classes))
+    pixels = np.stack(folder.decode(pictures, lambda file: images.read(file, shape)))
+    return Split(pixels, folder.labels(pictures), folder.groups(pictures)), tuple(sorted(classes))

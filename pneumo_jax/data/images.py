@@ -18,6 +18,7 @@ FORMATS = ('JPEG', 'PNG', 'TIFF')
 # Mean difference between the highest and the lowest channel. JPEG and a tint leave 0 to 6 levels,
 # a photograph has 20 and more.
 NEARLY_GRAY = 8.0
+SMALLEST = 16  # pixels of the short edge; anything smaller shows nothing
 BITS, PHOTOMETRIC = 258, 262  # tags of TIFF
 WHITE_IS_ZERO = 0
 
@@ -100,6 +101,32 @@ def square(image: UInt8[np.ndarray, 'h w c'], size: int) -> UInt8[np.ndarray, 's
     return np.asarray(resized).reshape(size, size, channels)
 
 
+def read(source: pathlib.Path | bytes, shape: tuple[int, int, int]) -> UInt8[np.ndarray, 'h w c']:
+    """One image file as a model of `shape` takes it.
+
+    Raises:
+      UserError: `decode`, `check_size` or `fitted` refuses it.
+    """
+    name = source if isinstance(source, pathlib.Path) else 'the image'
+    image = decode(source)
+    check_size(image, shape[0], name)
+    return fitted(image, shape, name)
+
+
+def check_size(image: UInt8[np.ndarray, 'h w c'], size: int, name: object) -> None:
+    """Refuse (`UserError`) an image that shows nothing, unless `size` pixels are no more."""
+    height, width, _ = image.shape
+    if min(height, width) < min(SMALLEST, size):
+        raise UserError(
+            f'{name} has {width} x {height} pixels; at least {SMALLEST} x {SMALLEST} are needed.'
+        )
+
+
+def is_coloured(image: UInt8[np.ndarray, 'h w c']) -> bool:
+    """Whether an image is in colour, and not nearly gray."""
+    return bool(np.ptp(image, axis=-1).mean() > NEARLY_GRAY)
+
+
 def fitted(
     image: UInt8[np.ndarray, 'h w c'], shape: tuple[int, int, int], name: object
 ) -> UInt8[np.ndarray, 'h2 w2 c2']:
@@ -131,7 +158,7 @@ def _with_channels(
         return image
     if given == 1:
         return np.repeat(image, channels, -1)
-    if channels == 1 and np.ptp(image, axis=-1).mean() <= NEARLY_GRAY:
+    if channels == 1 and not is_coloured(image):
         from PIL import Image
 
         return np.asarray(Image.fromarray(image).convert('L'))[..., None]

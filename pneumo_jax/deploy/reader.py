@@ -16,7 +16,6 @@ from pneumo_jax.deploy.walk import File
 from pneumo_jax.errors import UserError
 
 AHEAD = 2  # batches that are decoded before they are asked for
-SMALLEST = 16  # pixels of the short edge; anything smaller shows nothing
 
 Image = UInt8[np.ndarray, 'h w c']
 
@@ -45,22 +44,6 @@ def stream(
 
 def _load(path: pathlib.Path, preprocess: Preprocess) -> Image | UserError:
     try:
-        return read(path, preprocess)
+        return images.read(path, preprocess.image_shape)
     except UserError as error:
         return error
-
-
-def read(source: pathlib.Path | bytes, preprocess: Preprocess) -> Image:
-    """One image file as the model takes it (`images.fitted`).
-
-    Raises:
-        UserError: it cannot be read, is too small to show anything, or is none for this model.
-    """
-    pixels = images.decode(source)
-    name = source if isinstance(source, pathlib.Path) else 'the image'
-    height, width, _ = pixels.shape
-    if min(height, width) < min(SMALLEST, preprocess.height):
-        raise UserError(
-            f'{name} has {width} x {height} pixels; at least {SMALLEST} x {SMALLEST} are needed.'
-        )
-    return images.fitted(pixels, preprocess.image_shape, name)

@@ -1,14 +1,11 @@
 """Which image files there are, in files and folders that a user names."""
 
-import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from pneumo_jax.data import dicom
+from pneumo_jax.data import image_files
 from pneumo_jax.errors import UserError
-
-SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.dcm', '.dicom')
 
 
 class File(NamedTuple):
@@ -26,11 +23,7 @@ class File(NamedTuple):
 
 
 def find(paths: Sequence[pathlib.Path]) -> list[File]:
-    """The files among `paths`, and the images in the folders among them, each folder's by name.
-
-    In folders a file counts by its suffix or, whatever its name is, by what it holds if that is
-    DICOM. Hidden files and folders, __MACOSX and DICOMDIR are passed over, and links to folders
-    are not followed. A folder within that cannot be opened counts as a file, which cannot be read.
+    """The files among `paths`, and the images in the folders among them (`image_files.below`).
 
     Raises:
         UserError: a path that is not there or cannot be looked at, or a folder without images.
@@ -51,35 +44,14 @@ def _found(path: pathlib.Path) -> list[File]:
         return [_file(path, named=True)]
     if not path.is_dir():
         raise UserError(f'{path}: there is no such file or folder.')
-    images = [_file(each, named=False) for each in _images(path)]
+    there = (each for each in image_files.below(path) if each.is_file() or each.is_dir())
+    images = [_file(each, named=False) for each in there]
     if not images:
         raise UserError(
-            f'{path}: no images in this folder. Read are {", ".join(SUFFIXES)}, '
+            f'{path}: no images in this folder. Read are {", ".join(image_files.SUFFIXES)}, '
             'and DICOM under any name.'
         )
     return images
-
-
-def _images(root: pathlib.Path) -> Iterator[pathlib.Path]:
-    closed: list[OSError] = []
-    for folder, subfolders, names in os.walk(root, onerror=closed.append):
-        subfolders[:] = sorted(name for name in subfolders if _is_shown(name))
-        for path in (pathlib.Path(folder, name) for name in sorted(names) if _is_shown(name)):
-            if path.is_file() and (path.suffix.lower() in SUFFIXES or _holds_dicom(path)):
-                yield path
-    yield from (pathlib.Path(error.filename) for error in closed)
-
-
-def _is_shown(name: str) -> bool:
-    return not name.startswith(('.', '__MACOSX')) and name != 'DICOMDIR'
-
-
-def _holds_dicom(path: pathlib.Path) -> bool:
-    try:
-        with path.open('rb') as file:
-            return dicom.is_dicom(file.read(132))
-    except OSError:
-        return False
 
 
 def _file(path: pathlib.Path, *, named: bool) -> File:

@@ -46,6 +46,11 @@ def test_images_become_those_of_the_model(tmp_path: pathlib.Path) -> None:
     assert found.images[:, 5, 5].tolist() == [[10] * 3, [200, 200, 205]]
     with pytest.raises(UserError, match='this model takes 20 x 12, and only squares'):
         external.load(tmp_path, 'test', (12, 20, 1), CLASSES)
+    wide = np.tile(np.arange(40, dtype=np.uint8), (20, 1))
+    for place in ('NORMAL/a.png', 'PNEUMONIA/b.png'):
+        Image.fromarray(wide).save(tmp_path / place)
+    found = external.load(tmp_path, 'test', (20, 40, 1), CLASSES)
+    np.testing.assert_array_equal(found.images[..., 0], [wide, wide])
 
 
 def test_images_that_are_no_squares_are_taken_as_they_are(tmp_path: pathlib.Path) -> None:

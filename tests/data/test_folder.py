@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.data import get_testdata_file
 
 from pneumo_jax.data import folder
 from pneumo_jax.data.dataset import SPLITS, Dataset
@@ -129,6 +130,46 @@ def test_colour_in_one_image_gives_all_three_channels(tmp_path: pathlib.Path) ->
     found = load(root)
     assert found.image_shape == found.test.images.shape[1:] == (16, 16, 3)
     assert (found.train.images == found.train.images[..., :1]).all()
+
+
+def test_a_tint_is_no_colour(tmp_path: pathlib.Path) -> None:
+    root = build(tmp_path, numbered, {'train': 2, 'val': 1, 'test': 1})
+    Image.new('RGB', (20, 20), (200, 200, 205)).save(root / 'train/NORMAL/tinted.png')
+    found = load(root)
+    assert found.image_shape == (16, 16, 1)
+    assert (found.train.images[2] == 201).all()
+
+
+def test_images_are_what_predict_reads_in_folders_of_folders_too(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = build(tmp_path, mendeley, {'train': 2, 'val': 1, 'test': 1})
+    flat = load(root)
+    assert not capsys.readouterr().err
+    draw(root / 'train/NORMAL/ward 3/NORMAL-77-0001.tiff', 90)
+    draw(root / 'train/NORMAL/ward 3/1.png', 110)
+    draw(root / 'test/NORMAL/ward 3/1.png', 110)
+    dicom = get_testdata_file('CT_small.dcm')
+    assert dicom
+    shutil.copy(str(dicom), root / 'train/PNEUMONIA/IM0001')
+    for name in ('a.gif', 'b.gif'):
+        (root / 'train/NORMAL' / name).write_bytes(b'GIF89a')
+    found = load(root)
+    assert capsys.readouterr().err == (
+        f'{root}: no images and not used: 2, such as train/NORMAL/a.gif\n'
+    )
+    assert [len(getattr(found, split)) - len(getattr(flat, split)) for split in SPLITS] == [3, 0, 1]
+    assert found.train.images[2:4].mean((1, 2, 3)).round(-1).tolist() == [110, 90]
+    assert found.train.groups is not None and found.test.groups is not None
+    names = [*found.train.groups.tolist(), *found.test.groups.tolist()]
+    assert {'train/NORMAL/ward 3/1.png', 'test/NORMAL/ward 3/1.png', '77'} <= {*names}
+
+
+def test_an_image_that_shows_nothing_is_named(tmp_path: pathlib.Path) -> None:
+    root = build(tmp_path, numbered, {'train': 2, 'val': 1, 'test': 1})
+    draw(root / 'train/NORMAL/dot.png', 90, wide=1, high=1)
+    with pytest.raises(UserError, match=r'dot\.png has 1 x 1 pixels; at least 16 x 16'):
+        load(root)
 
 
 def test_limit_chooses_before_anything_is_decoded(tmp_path: pathlib.Path) -> None:

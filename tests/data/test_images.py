@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pneumo_jax.data import images
 from pneumo_jax.data.images import decode, square
 from pneumo_jax.errors import UserError
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
+NOISE = np.random.default_rng(0).integers(0, 256, (40, 50), np.uint8)
+GRAY, COLOUR = (28, 28, 1), (28, 28, 3)
 
 
 def file(image: Image.Image, kind: str = 'PNG', **options: object) -> bytes:
@@ -176,3 +179,35 @@ def test_square_is_pillows_bilinear_filter() -> None:
     official = Image.fromarray(image[5:45]).resize((28, 28), Image.Resampling.BILINEAR)
     assert np.array_equal(square(image, 28), np.asarray(official))
     assert square(image[..., :1], 64).shape == (64, 64, 1)
+
+
+def draw(path: pathlib.Path, pixels: np.ndarray = NOISE) -> pathlib.Path:
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_channels_become_those_of_the_model(tmp_path: pathlib.Path) -> None:
+    gray = draw(tmp_path / 'gray.png')
+    one, three = images.read(gray, GRAY), images.read(gray, COLOUR)
+    assert np.array_equal(one, images.square(NOISE[..., None], 28))
+    assert three.shape == (28, 28, 3) and (three == one).all()
+    tinted = np.stack([NOISE, NOISE, np.minimum(NOISE, 250) + 5], -1).astype(np.uint8)
+    luminance = images.read(draw(tmp_path / 'tinted.png', tinted), GRAY)
+    assert luminance.shape == (28, 28, 1) and abs(luminance.astype(int) - one).max() <= 1
+    colour = draw(tmp_path / 'colour.png', np.stack([NOISE, NOISE, 255 - NOISE], -1))
+    assert images.read(colour, COLOUR).shape == (28, 28, 3)
+    with pytest.raises(UserError, match=r'colour\.png is in colour, 3 channels; .* takes 1'):
+        images.read(colour, GRAY)
+
+
+def test_a_model_of_other_shapes_than_squares_takes_its_own(tmp_path: pathlib.Path) -> None:
+    wide = (28, 40, 1)
+    own = draw(tmp_path / 'own.png', NOISE[:28, :40])
+    assert np.array_equal(images.read(own, wide)[..., 0], NOISE[:28, :40])
+    with pytest.raises(UserError, match=r'28 x 28 pixels; this model takes 40 x 28, and only sq'):
+        images.read(draw(tmp_path / 'other.png', NOISE[:28, :28]), wide)
+
+
+def test_an_image_that_shows_nothing(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UserError, match='1 x 1 pixels; at least 16 x 16'):
+        images.read(draw(tmp_path / 'dot.png', NOISE[:1, :1]), GRAY)

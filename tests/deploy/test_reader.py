@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pneumo_jax.data import images
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.deploy import reader, walk
 from pneumo_jax.errors import UserError
 
-GRAY, COLOUR = Preprocess(28, 28, 1), Preprocess(28, 28, 3)
+GRAY = Preprocess(28, 28, 1)
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 50), np.uint8)
 
 
@@ -64,33 +63,6 @@ def test_nothing_to_predict(tmp_path: pathlib.Path) -> None:
         walk.find([tmp_path])
     with pytest.raises(UserError, match='no such file'):
         walk.find([tmp_path / 'absent'])
-
-
-def test_channels_become_those_of_the_model(tmp_path: pathlib.Path) -> None:
-    gray = draw(tmp_path / 'gray.png')
-    one, three = reader.read(gray, GRAY), reader.read(gray, COLOUR)
-    assert np.array_equal(one, images.square(NOISE[..., None], 28))
-    assert three.shape == (28, 28, 3) and (three == one).all()
-    tinted = np.stack([NOISE, NOISE, np.minimum(NOISE, 250) + 5], -1).astype(np.uint8)
-    luminance = reader.read(draw(tmp_path / 'tinted.png', tinted), GRAY)
-    assert luminance.shape == (28, 28, 1) and abs(luminance.astype(int) - one).max() <= 1
-    colour = draw(tmp_path / 'colour.png', np.stack([NOISE, NOISE, 255 - NOISE], -1))
-    assert reader.read(colour, COLOUR).shape == (28, 28, 3)
-    with pytest.raises(UserError, match=r'colour\.png is in colour, 3 channels; .* takes 1'):
-        reader.read(colour, GRAY)
-
-
-def test_a_model_of_other_shapes_than_squares_takes_its_own(tmp_path: pathlib.Path) -> None:
-    wide = Preprocess(28, 40, 1)
-    own = draw(tmp_path / 'own.png', NOISE[:28, :40])
-    assert np.array_equal(reader.read(own, wide)[..., 0], NOISE[:28, :40])
-    with pytest.raises(UserError, match=r'28 x 28 pixels; this model takes 40 x 28, and only sq'):
-        reader.read(draw(tmp_path / 'other.png', NOISE[:28, :28]), wide)
-
-
-def test_an_image_that_shows_nothing(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(UserError, match='1 x 1 pixels; at least 16 x 16'):
-        reader.read(draw(tmp_path / 'dot.png', NOISE[:1, :1]), GRAY)
 
 
 def test_a_stream_keeps_order_and_goes_on_after_what_cannot_be_read(
