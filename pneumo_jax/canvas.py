@@ -44,9 +44,9 @@ def save(figure: 'Figure', path: pathlib.Path) -> None:
     from matplotlib import rc_context
 
     _literally(figure)
-    own = {'format': 'svg', 'metadata': {'Date': None}} if path.suffix == '.svg' else {}
+    kind, undated = ('svg', {'Date': None}) if path.suffix == '.svg' else ('png', {})
     with files.atomic(path) as temporary, rc_context({'svg.hashsalt': path.stem}):
-        figure.savefig(temporary, **{'format': 'png', **own}, dpi=150, bbox_inches='tight')
+        figure.savefig(temporary, format=kind, metadata=undated, dpi=150, bbox_inches='tight')
 
 
 def _literally(figure: 'Figure') -> None:

@@ -109,12 +109,17 @@ def load(*runs: pathlib.Path) -> Trained:
 
 def _record(run: pathlib.Path) -> dict[str, Any]:
     """`run.json` of a finished run; of a seed's folder, that of the run it belongs to."""
-    place = run.parent if run.name.startswith('seed-') and not (run / workdir.RUN).exists() else run
+    place = workdir.home(run)
     record = workdir.read(place)
     if record is None:
         raise errors.UserError(
             f'{run} is no run folder (it has no {workdir.RUN}). Give one that '
             'python -m pneumo_jax.main has written, such as runs/quickstart.'
+        )
+    if record.get('verb', 'main') != 'main':
+        raise errors.UserError(
+            f'{run} holds an encoder without a head: fine-tune it with '
+            f'--config.pretrained.source={run}.'
         )
     if not (run / workdir.RESULTS).exists():
         raise errors.UserError(

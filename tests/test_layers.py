@@ -63,9 +63,13 @@ def name_of(path: pathlib.Path) -> str:
 
 
 def layer_of(module: str) -> float:
+    return LAYERS[entry_of(module)]
+
+
+def entry_of(module: str) -> str:
     fitting = [prefix for prefix in LAYERS if f'{module}.'.startswith(f'{prefix}.')]
     assert fitting, f'{module} has no layer'
-    return LAYERS[max(fitting, key=len)]
+    return max(fitting, key=len)
 
 
 def imports_of(path: pathlib.Path) -> set[str]:
@@ -96,8 +100,8 @@ def test_imports_point_downwards(path: pathlib.Path) -> None:
     for other in inner_imports(path):
         if not other:
             continue
-        same_folder = own.partition('.')[0] == other.partition('.')[0]
-        assert layer_of(other) < layer_of(own) or same_folder, f'{own} imports {other}'
+        same = entry_of(own) == entry_of(other)
+        assert layer_of(other) < layer_of(own) or same, f'{own} imports {other}'
 
 
 @pytest.mark.parametrize(

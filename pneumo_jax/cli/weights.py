@@ -55,14 +55,15 @@ def _described(source: str, config: Any) -> str:
     from pneumo_jax.models import pretrained
 
     name = config.model.name
-    expected = pretrained.expects(source, model_name=name)
+    pin = {field: config.pretrained[field] for field in ('revision', 'sha256')}
+    expected = pretrained.expects(source, model_name=name, **pin)
     shape = Preprocess(config.data.size, config.data.size, 1, *expected.scale).fed_shape
     model = models.create(**config.model, num_classes=2)
     variables = jax.eval_shape(
         lambda key: dict(model.init(key, jnp.zeros((1, *shape)), train=False)), jax.random.key(0)
     )
     _, report = pretrained.load(
-        source, model_name=name, model=model, variables=variables, image_shape=shape
+        source, model_name=name, model=model, variables=variables, image_shape=shape, **pin
     )
     mean, std = expected.scale
     return f'{report}\n  images     (x / 255 - {mean}) / {std}, by {expected.told}'
@@ -83,14 +84,17 @@ def _exported(run: pathlib.Path, path: pathlib.Path) -> str:
     (member,) = found.members
     if member.preprocess.standardise:
         raise errors.UserError(f'{run} standardises every image, which timm has no field for.')
-    twin = export.save(
-        path,
-        model_name=found.records[0]['config']['model']['name'],
-        model=member.model,
-        variables=member.variables,
-        image_shape=member.preprocess.fed_shape,
-        mean=member.preprocess.mean,
-        std=member.preprocess.std,
-    )
     mean, std = member.preprocess.mean, member.preprocess.std
+    try:
+        twin = export.save(
+            path,
+            model_name=found.records[0]['config']['model']['name'],
+            model=member.model,
+            variables=member.variables,
+            image_shape=member.preprocess.fed_shape,
+            mean=mean,
+            std=std,
+        )
+    except OSError as error:
+        raise errors.UserError(f'{path} cannot be written: {error.strerror}.') from error
     return f'{twin.call(path)}\n# images: (x / 255 - {mean}) / {std}'

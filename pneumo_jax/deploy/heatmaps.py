@@ -49,9 +49,11 @@ class Painter(NamedTuple):
     ) -> None:
         """Draw the members' mean map for the class in `targets` over every image."""
         from pneumo_jax import explain
+        from pneumo_jax.explain import run
 
+        method = run.methods(self.trained)[0]
         classes = np.array([self.trained.classes.index(name) for name in targets], np.int32)
-        heat = np.mean([explain.heatmap(one, images, classes) for one in self.trained.members], 0)
+        heat = run.maps(self.trained, images, classes, method)
         for file, image, own in zip(sources, images, heat, strict=True):
             _write(self.place(file), explain.overlay(image, own))
 

@@ -99,8 +99,8 @@ def load(
         dataclasses.replace(member, variables=runtime.replicate(member.variables, mesh))
         for member in loaded.members
     )
-    weights, found = fitted.fingerprints(runs), fitted.read(folder)
-    fit = found if found and found.weights == weights else None
+    weights = fitted.fingerprints(runs)
+    fit = fitted.read(folder, weights)
     if calibration_of and not fit:
         raise errors.UserError(
             f'--calibration {folder}: holds no {fitted.FILE} that was fitted to these weights; '

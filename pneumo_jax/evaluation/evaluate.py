@@ -33,7 +33,7 @@ def evaluate(
     if fitted is None:
         assert dataset is not None
         logits = metrics.ensemble(gather.each(loaded, dataset.val.images, 'val'))
-        fitted = fit(loaded, dataset, alpha=alpha, sensitivity=sensitivity, logits=logits)
+        fitted = fit(loaded, dataset, logits, alpha=alpha, sensitivity=sensitivity)
     seen = gather.look(loaded, split, dataset=dataset, path=path, table=table)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -55,8 +55,8 @@ def _stored(
     runs: Sequence[pathlib.Path], out: pathlib.Path, alpha: float, sensitivity: float
 ) -> Fitted | None:
     """What an earlier call fitted for the same weights and wishes, kept in `out` or with a run."""
-    asked = (fingerprints(runs), alpha, sensitivity)
-    for found in map(read, (out, runs[0])):
-        if found and (found.weights, found.alpha, found.sensitivity) == asked:
+    weights = fingerprints(runs)
+    for found in (read(place, weights) for place in (out, runs[0])):
+        if found and (found.alpha, found.sensitivity) == (alpha, sensitivity):
             return found
     return None

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from pneumo_jax import errors, files
 from pneumo_jax.data.dataset import Dataset
 from pneumo_jax.evaluation import calibration, conformal, metrics, ood
+from pneumo_jax.training import workdir
 
 if TYPE_CHECKING:
     from pneumo_jax.trained import Trained
@@ -87,24 +88,11 @@ class Fitted:
         files.write_bytes(folder / DETECTOR, content.getvalue())
         files.write_json(folder / FILE, values)
 
-    @staticmethod
-    def load(folder: pathlib.Path, runs: Sequence[pathlib.Path] = ()) -> 'Fitted | None':
-        """What `save` wrote there for the weights of `runs` (those in `folder`), or None.
 
-        Raises:
-            UserError: the files are damaged, of a newer version, or of other weights.
-        """
-        found = read(folder)
-        if found and found.weights != fingerprints(runs or [folder]):
-            raise errors.UserError(
-                f'{folder / FILE} was fitted for other weights than these; '
-                f'fit anew: python -m pneumo_jax evaluate {folder}'
-            )
-        return found
+def read(folder: pathlib.Path, weights: tuple[str, ...] = ()) -> Fitted | None:
+    """What `Fitted.save` wrote in `folder`; None where there is nothing, or it is of other weights.
 
-
-def read(folder: pathlib.Path) -> Fitted | None:
-    """What `Fitted.save` wrote in `folder`, whatever weights it is of; None where there is nothing.
+    `weights` are their `fingerprints`; without them it may be of any.
 
     Raises:
         UserError: the files are damaged, or of a newer version.
@@ -120,25 +108,23 @@ def read(folder: pathlib.Path) -> Fitted | None:
         if hashlib.sha256(content).hexdigest() != values.pop('detector'):
             raise ValueError(f'{DETECTOR} is not the file that was written with it')
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return _checked(values, ood.Detector(**arrays))
+            found = _checked(values, ood.Detector(**arrays))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise errors.UserError(
             f'{path} cannot be read: {error}. Remove it; python -m pneumo_jax evaluate writes it.'
         ) from error
+    return found if not weights or found.weights == weights else None
 
 
 def fit(
     trained: 'Trained',
     dataset: Dataset,
+    logits: Float[np.ndarray, 'n k'],
     *,
     alpha: float = 0.1,
     sensitivity: float = 0.95,
-    refused: float = ood.RATE,
-    logits: Float[np.ndarray, 'n k'] | None = None,
 ) -> Fitted:
-    """Fit everything: on val, and the detector's distances on the images of train.
-
-    `logits` are those of val, where they are known already.
+    """Fit everything: on val, whose `logits` are given, and the detector's on train's images too.
 
     Raises:
         UserError: val does not hold two images of every class at least.
@@ -147,13 +133,11 @@ def fit(
     shares = np.bincount(labels, minlength=count) / len(labels)
     if shares.min() * len(labels) < 2:
         raise errors.UserError(f'{dataset.title}: val needs two images of every class to fit on.')
-    if logits is None:
-        logits = trained.logits(dataset.val.images)
     temperature = calibration.temperature(logits, labels)
     probabilities = metrics.softmax(logits / temperature)
     binary = count == 2
 
-    detector = ood.fit(dataset.train.images, dataset.val.images, refused)
+    detector = ood.fit(dataset.train.images, dataset.val.images, ood.RATE)
 
     def limits(alpha: float) -> tuple[float, ...]:
         return tuple(conformal.limits(probabilities, labels, alpha).tolist())
@@ -171,7 +155,7 @@ def fit(
         alpha=alpha,
         limits=limits(alpha),
         levels=tuple((level, *limits(level)) for level in LEVELS),
-        refused=refused,
+        refused=ood.RATE,
         refused_on_val=float(1 - detector.accepts(dataset.val.images).mean()),
         detector=detector,
     )
@@ -200,13 +184,10 @@ def fingerprints(runs: Sequence[pathlib.Path]) -> tuple[str, ...]:
     """
     found = []
     for run in runs:
-        own = run / 'model.safetensors'
-        places = [own] if own.exists() else list(run.glob('seed-*/model.safetensors'))
-        if not places:
-            raise errors.UserError(f'{run} has no model.safetensors: it is no finished run.')
-        for place in places:
-            with place.open('rb') as file:
-                found.append(hashlib.file_digest(file, 'sha256').hexdigest())
+        folders = workdir.members(run)
+        if not folders:
+            raise errors.UserError(f'{run} has no {workdir.WEIGHTS}: it is no finished run.')
+        found += [files.sha256(folder / workdir.WEIGHTS) for folder in folders]
     return tuple(sorted(found))
 
 

@@ -40,8 +40,10 @@ def targets(
 
 def maps(loaded: Trained, images: Images, target: Targets, method: str) -> Maps:
     """The mean of the members' maps."""
-    bar = tqdm(loaded.members, desc=method, unit='model', disable=None, leave=False)
-    return np.mean([explain.heatmap(member, images, target, method) for member in bar], 0)
+    each = loaded.members
+    if len(each) > 1:
+        each = tqdm(each, desc=method, unit='model', disable=None, leave=False)
+    return np.mean([explain.heatmap(member, images, target, method) for member in each], 0)
 
 
 def draw(

@@ -75,12 +75,11 @@ def gather_facts(runs: Sequence[pathlib.Path]) -> Facts:
             not on this machine.
     """
     loaded = trained.load(*runs)
-    folders = tuple(folder for run in runs for folder in _members(run))
+    folders = tuple(folder for run in runs for folder in workdir.members(run))
     dataset = gather.own_data(loaded)
     told = {split: _told(loaded, split, getattr(dataset, split)) for split in SPLITS}
     seen = {split: _seen(folders, dataset, split, told[split]) for split in SCORED}
     fit = _fit(loaded, dataset, seen['val'])
-    homes = [run if (run / workdir.RUN).exists() else run.parent for run in runs]
     return Facts(
         loaded=loaded,
         folders=folders,
@@ -89,17 +88,9 @@ def gather_facts(runs: Sequence[pathlib.Path]) -> Facts:
         patients={split: told[split].get('patient') for split in SPLITS},
         seen=seen,
         found={split: sections.all_of(loaded, fit, own, None) for split, own in seen.items()},
-        history=tuple(map(log.read, homes)),
-        times_scored=tuple(workdir.times_scored(home, 'test') for home in homes),
+        history=tuple(log.read(workdir.home(run)) for run in runs),
+        times_scored=tuple(workdir.times_scored(run, 'test') for run in runs),
     )
-
-
-def _members(run: pathlib.Path) -> list[pathlib.Path]:
-    """The folder of every seed, in their order: that of the run itself where there is one."""
-    if (run / workdir.WEIGHTS).exists():
-        return [run]
-    seeds = (path.parent for path in run.glob(f'seed-*/{workdir.WEIGHTS}'))
-    return sorted(seeds, key=lambda path: int(path.name.removeprefix('seed-')))
 
 
 def _told(loaded: trained.Trained, name: str, split: Split) -> dict[str, np.ndarray]:
@@ -129,10 +120,8 @@ def _seen(
 
 def _fit(loaded: trained.Trained, dataset: Dataset, val: Seen) -> fitted.Fitted:
     """What `evaluate` left beside these weights, or the same fitted now."""
-    earlier = fitted.read(loaded.runs[0])
-    if earlier and earlier.weights == fitted.fingerprints(loaded.runs):
-        return earlier
-    return fitted.fit(loaded, dataset, logits=val.logits)
+    earlier = fitted.read(loaded.runs[0], fitted.fingerprints(loaded.runs))
+    return earlier or fitted.fit(loaded, dataset, val.logits)
 
 
 def alone(facts: Facts, split: str) -> list[metrics.Scores]:

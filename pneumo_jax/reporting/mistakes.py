@@ -4,9 +4,7 @@ import pathlib
 
 import numpy as np
 from jaxtyping import Float, Int
-from tqdm import tqdm
 
-from pneumo_jax import explain
 from pneumo_jax.explain import drawing, run
 from pneumo_jax.reporting.facts import Facts
 
@@ -34,11 +32,7 @@ def draw(facts: Facts, which: Int[np.ndarray, ' m'], paths: list[pathlib.Path]) 
     test, probabilities = facts.seen['test'], facts.probabilities('test')
     decided = probabilities.argmax(1)
     method = run.methods(facts.loaded)[0]
-    each = [
-        explain.heatmap(member, test.images[which], decided[which], method)
-        for member in tqdm(facts.loaded.members, desc='heat maps', disable=None, leave=False)
-    ]
-    heats = np.mean(each, 0)
+    heats = run.maps(facts.loaded, test.images[which], decided[which], method)
     classes = [name if len(name) <= 14 else f'{name[:13]}…' for name in facts.loaded.classes]
     titles = [
         f'test {i}: {classes[test.labels[i]]}\ngiven to {classes[decided[i]]}, '

@@ -118,7 +118,9 @@ def _limitations(facts: Facts) -> Iterator[str]:
     falls = [
         f'{tables.NAMES[name]} {own["value"]:.3f} on val, {test[name]["value"]:.3f} on test'
         for name, own in val.items()
-        if own['value'] is not None and (test[name]['high'] or 1) < own['value']
+        if own['value'] is not None
+        and (high := test[name]['high']) is not None
+        and high < own['value']
     ]
     if falls:
         yield f'Val flatters: {"; ".join(falls)}. The test images are not like those of val.'

@@ -132,7 +132,7 @@ def _stored(task: _Task) -> list[Kept]:
     if len(kept) < len(stored):
         print(f'dropped: {len(stored) - len(kept)} stored runs that the study does not have (now)')
     if [one.key for one in kept] != [one.key for one in stored]:
-        store.drop(task.results, kept)
+        store.replace(task.results, stored, kept)
     return kept
 
 
@@ -143,7 +143,7 @@ def _keep(new: Sequence[Kept], task: _Task, kept: list[Kept]) -> None:
     order, keys = [run.key for run in task.runs], {one.key for one in new}
     others = [one for one in kept if one.key not in keys]
     if len(others) < len(kept):  # else a kill leaves old scores beside new predictions
-        store.drop(task.results, others)
+        store.replace(task.results, kept, others)
     kept[:] = sorted([*others, *new], key=lambda one: order.index(one.key))
     store.put(task.results, kept)
 

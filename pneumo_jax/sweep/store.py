@@ -85,8 +85,9 @@ def put(folder: pathlib.Path, kept: Sequence[Kept]) -> None:
     _write_table(folder, kept)
 
 
-def drop(folder: pathlib.Path, kept: Sequence[Kept]) -> None:
-    """Write `kept`, which are all that stay."""
+def replace(folder: pathlib.Path, stored: Sequence[Kept], kept: Sequence[Kept]) -> None:
+    """Write `kept`, some or all of what is `stored`, be it under other names."""
+    _write_archive(folder, [*stored, *kept])
     _write_table(folder, kept)
     _write_archive(folder, kept)
 

@@ -86,7 +86,11 @@ def _own(source: str) -> pathlib.Path | None:
                 f'--config configs/mae.py:28 --workdir {source}'
             )
         return path
-    ours = path.suffix == '.safetensors' and path.is_file() and 'preprocess' in hub.read(path)[1]
+    ours = (
+        path.suffix == '.safetensors'
+        and path.is_file()
+        and 'preprocess' in hub.read(path, tensors=False)[1]
+    )
     return path if ours else None
 
 
@@ -116,7 +120,7 @@ def _load(
     used = {name: found[name] for name in initial if name not in new}
     report = reports.Report(
         path=path,
-        sha256=hub.sha256_of(path),
+        sha256=files.sha256(path),
         naming='pneumo_jax',
         used=_shapes({name: tensors[name] for name in used}),
         dropped=_shapes({name: tensors[name] for name in dropped}),

@@ -104,8 +104,26 @@ def read(folder: pathlib.Path) -> dict[str, Any] | None:
         ) from error
 
 
+def home(folder: pathlib.Path) -> pathlib.Path:
+    """The folder itself or, of a seed, that of the run which it belongs to."""
+    of_seed = folder.name.startswith('seed-') and not (folder / RUN).exists()
+    return folder.parent if of_seed else folder
+
+
+def members(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The folder of every seed of a finished run, in their order: its own where there is one."""
+    if (folder / WEIGHTS).exists():
+        return [folder]
+    seeds = (path.parent for path in folder.glob(f'seed-*/{WEIGHTS}'))
+    return sorted(seeds, key=lambda path: int(path.name.removeprefix('seed-')))
+
+
 def record_scoring(folder: pathlib.Path, split: str) -> None:
-    """Note, before it happens, that a split is scored: who looks at test often, chooses by it."""
+    """Note, before it happens, that a split is scored: who looks at test often, chooses by it.
+
+    A look at one seed is noted with its run.
+    """
+    folder = home(folder)
     row = {
         'split': split,
         'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
@@ -116,7 +134,7 @@ def record_scoring(folder: pathlib.Path, split: str) -> None:
 
 def times_scored(folder: pathlib.Path, split: str) -> int:
     """How often `record_scoring` noted the split."""
-    path, count = folder / SCORED, 0
+    path, count = home(folder) / SCORED, 0
     for line in path.read_text(encoding='utf-8').splitlines() if path.exists() else []:
         with contextlib.suppress(ValueError):  # a kill cut it short, before anything was scored
             count += json.loads(line)['split'] == split

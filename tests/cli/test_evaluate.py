@@ -11,7 +11,6 @@ from sklearn import metrics as sklearn_metrics
 
 from pneumo_jax import cli, config, data, doors, errors, run, trained
 from pneumo_jax.evaluation import fitted, metrics
-from pneumo_jax.evaluation.fitted import Fitted
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 FIGURES = {'conformal', 'rejection', 'reliability', 'roc_pr', 'scores'}
@@ -68,7 +67,7 @@ def test_the_numbers_are_those_of_the_stored_predictions(evaluated: pathlib.Path
 
 def test_the_fit_is_on_val_alone(evaluated: pathlib.Path) -> None:
     (logits,), labels = trained.predictions([evaluated], 'val')
-    found = Fitted.load(evaluated)
+    found = fitted.read(evaluated, fitted.fingerprints([evaluated]))
     assert found is not None and found.images == len(labels)
     p = found.probabilities(logits)[:, 1]
     assert found.threshold is not None
@@ -116,9 +115,8 @@ def test_an_ensemble_of_runs_and_seeds(
     assert set(found['subgroups']) == {'well', 'ill', 'odd'} and 'odd' in text
     assert set(found['subgroups']['well']['decisions']['operating point']) == {'specificity'}
     members = [folder / 'cnn', folder / 'cnn_bn_dropout']
-    assert Fitted.load(out, members) is not None
-    with pytest.raises(errors.UserError, match='for other weights'):
-        Fitted.load(out, members[:1])
+    assert fitted.read(out, fitted.fingerprints(members)) is not None
+    assert fitted.read(out, fitted.fingerprints(members[:1])) is None, 'it is of other weights'
     assert not (folder / 'cnn_bn_dropout/calibration.json').exists()
 
 
@@ -187,7 +185,7 @@ def test_a_damaged_or_altered_fit_is_refused(
 ) -> None:
     for name in ('calibration.json', 'ood.npz', 'model.safetensors'):
         shutil.copy(evaluated / name, tmp_path / name)
-    assert Fitted.load(tmp_path) is not None
+    assert fitted.read(tmp_path, fitted.fingerprints([tmp_path])) is not None
     good = json.loads((tmp_path / 'calibration.json').read_text())
     for wrong, message in (
         ({'temperature': -1.0}, 'do not belong together'),
@@ -201,7 +199,7 @@ def test_a_damaged_or_altered_fit_is_refused(
         with pytest.raises(errors.UserError, match=message):
             fitted.read(tmp_path)
     (tmp_path / 'calibration.json').unlink()
-    assert Fitted.load(tmp_path) is None
+    assert fitted.read(tmp_path) is None
 
 
 def test_other_data_than_the_runs_are_told(

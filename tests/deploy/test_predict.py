@@ -17,7 +17,7 @@ from pneumo_jax.data.dataset import Dataset, Split
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.deploy import heatmaps, predict, predictor, screen, walk
 from pneumo_jax.errors import UserError
-from pneumo_jax.evaluation import fitted, metrics
+from pneumo_jax.evaluation import fitted, metrics, ood
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 CLASSES = ('Normal', 'Pneumonia')
@@ -103,10 +103,11 @@ def test_an_ensemble_and_its_disagreement(
 
 
 def fit(run: pathlib.Path) -> fitted.Fitted:
-    part = Split(IMAGES, np.arange(10) % 2)
-    return fitted.fit(
-        trained.load(run), Dataset('noise', CLASSES, part, part, part), alpha=0.4, refused=0.9
-    )
+    part, loaded = Split(IMAGES, np.arange(10) % 2), trained.load(run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ood, 'RATE', 0.9)
+        noise = Dataset('noise', CLASSES, part, part, part)
+        return fitted.fit(loaded, noise, loaded.logits(IMAGES), alpha=0.4)
 
 
 def test_what_was_fitted_is_used(runs: Any, folder: pathlib.Path, tmp_path: pathlib.Path) -> None:

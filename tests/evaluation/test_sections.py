@@ -30,7 +30,7 @@ def made_up(classes: int, place: pathlib.Path) -> tuple[Any, fitted.Fitted, gath
         classes=NAMES[:classes], title='made up', runs=(place,), members=(None, None)
     )
     dataset = Dataset('noise', NAMES[:classes], train, val, test)
-    fit = fitted.fit(loaded, dataset, logits=logits[0])  # type: ignore[arg-type]
+    fit = fitted.fit(loaded, dataset, logits[0])  # type: ignore[arg-type]
     seen = gather.Seen(
         'noise', 'test', False, test.images, test.labels, None, None, members, members[::-1]
     )
@@ -77,7 +77,7 @@ def test_coverage_is_counted(tmp_path: pathlib.Path) -> None:
 def test_a_saved_fit_is_the_same(tmp_path: pathlib.Path) -> None:
     _, fit, seen = made_up(4, tmp_path)
     fit.save(tmp_path)
-    again = fitted.Fitted.load(tmp_path)
+    again = fitted.read(tmp_path, fit.weights)
     assert again is not None and again.threshold is None and again.isotonic is None
     same = {name: value for name, value in vars(fit).items() if name != 'detector'}
     assert same == {name: vars(again)[name] for name in same}

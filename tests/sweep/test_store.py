@@ -1,5 +1,7 @@
 """runs.csv and probabilities.npz: whole at any moment, and checked against each other."""
 
+import contextlib
+import dataclasses
 import pathlib
 from collections.abc import Callable
 
@@ -32,26 +34,42 @@ def test_what_was_put_is_read(tmp_path: pathlib.Path, kept: list[Kept]) -> None:
     assert np.isnan(again[0].score('val_corrupted', 'auroc'))
 
 
-@pytest.mark.parametrize('first', ['_write_archive', '_write_table'])
-@pytest.mark.parametrize('change', ['put', 'drop'])
+def renamed(one: Kept) -> Kept:
+    return dataclasses.replace(one, line={**one.line, 'row': f'new {one.line["row"]}'})
+
+
+@pytest.mark.parametrize('writes', [0, 1, 2])
+@pytest.mark.parametrize('change', ['put', 'drop', 'rename'])
 def test_a_kill_between_the_files_leaves_what_was_there(
     tmp_path: pathlib.Path,
     kept: list[Kept],
     monkeypatch: pytest.MonkeyPatch,
     change: str,
-    first: str,
+    writes: int,
 ) -> None:
-    before, after = (kept[:2], kept[:3]) if change == 'put' else (kept, kept[:1])
+    before = kept[:2] if change == 'put' else kept
+    after = {'put': kept[:3], 'drop': kept[:1], 'rename': [*map(renamed, kept[:2]), *kept[2:]]}
     store.put(tmp_path, before)
+    done = []
 
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
+    def until_killed(write: Callable[..., None]) -> Callable[..., None]:
+        def either(*given: object) -> None:
+            if len(done) == writes:
+                raise KeyboardInterrupt
+            done.append(write(*given))  # type: ignore[func-returns-value]
 
-    monkeypatch.setattr(store, first, killed)
-    with pytest.raises(KeyboardInterrupt):
-        getattr(store, change)(tmp_path, after)
+        return either
+
+    for name in ('_write_archive', '_write_table'):
+        monkeypatch.setattr(store, name, until_killed(getattr(store, name)))
+    with contextlib.suppress(KeyboardInterrupt):
+        if change == 'put':
+            store.put(tmp_path, after[change])
+        else:
+            store.replace(tmp_path, before, after[change])
+    assert len(done) == writes
     found = [run.key for run in store.read(tmp_path)]
-    assert found in ([run.key for run in before], [run.key for run in after])
+    assert found in ([run.key for run in before], [run.key for run in after[change]])
 
 
 def truncate(folder: pathlib.Path) -> None:

@@ -6,7 +6,7 @@ import flax.linen as nn
 import numpy as np
 from flax import traverse_util
 
-from pneumo_jax import errors
+from pneumo_jax import errors, files
 from pneumo_jax.models import heads
 from pneumo_jax.models.pretrained import fit, hub, match, scale
 from pneumo_jax.models.pretrained.report import Report, check
@@ -70,7 +70,7 @@ def load(
     check(f'{path.name} and {model_name}', initial, found, names, tensors, new, dropped)
     report = Report(
         path=path,
-        sha256=hub.sha256_of(path),
+        sha256=files.sha256(path),
         naming=naming,
         used={names[own]: tensors[names[own]].shape for own in initial if own not in new},
         dropped={name: tensors[name].shape for name in tensors if name in dropped},

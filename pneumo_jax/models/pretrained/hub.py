@@ -1,6 +1,5 @@
 """From what a user gives to a file of weights on this machine."""
 
-import hashlib
 import os
 import pathlib
 import re
@@ -64,17 +63,11 @@ def find(source: str, *, revision: str = '', sha256: str = '') -> pathlib.Path:
         path = _named(repository, revision)
     elif not path.is_file():
         raise errors.UserError(f'there is no file {path}.')
-    if sha256 and (found := sha256_of(path)) != sha256.lower():
+    if sha256 and (found := files.sha256(path)) != sha256.lower():
         raise errors.UserError(
             f'{path} is another file than asked for: its SHA-256 is {found}, not {sha256}.'
         )
     return path
-
-
-def sha256_of(path: pathlib.Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def read(
