@@ -34,6 +34,13 @@ def plain(axes: 'Axes') -> None:
     axes.set_axisbelow(True)
 
 
+def of_counts(axes: 'Axes') -> None:
+    """A logarithmic axis of counts, on which one image is seen too."""
+    axes.set_yscale('log')
+    axes.set_ylim(0.5, max(axes.get_ylim()[1], 12))
+    axes.yaxis.set_minor_formatter('')
+
+
 def cut(name: str) -> str:
     """A name of 22 letters at most."""
     return _letters(name if len(name) <= 22 else name[:21] + '…')

@@ -20,9 +20,10 @@ examples:
   python -m pneumo_jax evaluate runs/seed-0 --with runs/seed-1 runs/seed-2 --out runs/ensemble
   python -m pneumo_jax evaluate runs/quickstart --data hospital.npz --out runs/hospital
 """
-DATA = "other data with labels: an npz with MedMNIST's keys, or a folder [SPLIT/]CLASS/*.jpeg"
+DATA = "other data with labels: an npz with MedMNIST's keys, or a folder [SPLIT/]CLASS/IMAGES"
 GROUPS = 'columns split, index, patient, and kind for sub-groups; default: that of the data'
-SENSITIVITY = 'of the operating point on val (0.95)'
+ALPHA = 'error rate of the sets; default: as fitted before, or 0.1'
+SENSITIVITY = 'of the operating point on val; default: as fitted before, or 0.95'
 
 
 def add(verbs: Any) -> None:
@@ -39,8 +40,8 @@ def add(verbs: Any) -> None:
     add('--data', type=path, metavar='FILE|FOLDER', help=DATA)
     add('--groups', type=path, metavar='CSV', help=GROUPS)
     add('--prevalence', type=share, metavar='P', help='also score as where this share is ill')
-    add('--alpha', type=share, default=0.1, metavar='A', help='error rate of the sets (0.1)')
-    add('--sensitivity', type=share, default=0.95, metavar='S', help=SENSITIVITY)
+    add('--alpha', type=share, metavar='A', help=ALPHA)
+    add('--sensitivity', type=share, metavar='S', help=SENSITIVITY)
     add('--out', type=path, metavar='FOLDER', help='default: RUN')
     verb.set_defaults(door=show, parser=verb)
 

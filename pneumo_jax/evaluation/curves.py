@@ -62,7 +62,7 @@ def reliability(fitted: Fitted, seen: Seen, title: str, path: pathlib.Path) -> N
         top.plot(bins.confidence, bins.frequency, 'o', color=canvas.COLOURS[0], markersize=5)
         top.set_title(f'{name}: ECE {calibration.ece(*pair)[0]:.3f}', fontsize=11)
         bottom.bar(edges, bins.count, width, align='edge', color='0.7', edgecolor='white')
-        bottom.set_yscale('log')
+        canvas.of_counts(bottom)
         binary = len(fitted.classes) == 2
         bottom.set_xlabel(f'P({fitted.classes[1]})' if binary else 'P(most probable class)')
         canvas.plain(top)
@@ -141,7 +141,7 @@ def distributions(
     rows = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, own), colour in zip(rows, groups.items(), canvas.COLOURS * 9, strict=False):
         axes.hist(probabilities[own, 1], np.linspace(0, 1, 41).tolist(), color=colour, alpha=0.7)
-        axes.set_yscale('log')
+        canvas.of_counts(axes)
         axes.axvline(0.5, color='0.3', linewidth=1, linestyle=':')
         axes.axvline(fitted.threshold, color='0.3', linewidth=1, linestyle='--')
         axes.set_ylabel(f'{canvas.cut(name)}\n{own.sum():,} images', fontsize=9)
@@ -198,11 +198,12 @@ def coverage(
             axes.plot(stated, values, 'o-', color=colour, label=canvas.cut(name), markersize=4)
         values = [sets[own, label].mean() for sets in strict]
         left.plot(stated, values, '--', color=colour, linewidth=1)
-    left.plot([], [], '--', color='0.5', linewidth=1, label='with empty sets left empty')
+    left.plot([], [], '--', color='black', linewidth=1, label='with empty sets left empty')
     left.set(xlabel='stated coverage', ylabel=f'coverage reached on {seen.split}')
     right.set(xlabel='stated coverage', ylabel='share with all classes: ask a radiologist')
     for axes in (left, right):
-        axes.axvline(1 - fitted.alpha, color='0.6', linewidth=1, linestyle='--')
-        axes.legend(frameon=False)
+        asked = f'asked for: {1 - fitted.alpha:g}'
+        axes.axvline(1 - fitted.alpha, color='0.6', linewidth=1, linestyle='-.', label=asked)
         canvas.plain(axes)
+    figure.legend(*left.get_legend_handles_labels(), loc='outside lower center', ncols=5)
     canvas.save(figure, path)

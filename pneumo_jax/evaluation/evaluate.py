@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pneumo_jax import errors, files, trained
 from pneumo_jax.evaluation import curves, gather, metrics, sections, tables
-from pneumo_jax.evaluation.fitted import Fitted, fingerprints, fit, read
+from pneumo_jax.evaluation.fitted import ALPHA, SENSITIVITY, fingerprints, fit, read
 from pneumo_jax.training import workdir
 
 
@@ -17,10 +17,14 @@ def evaluate(
     path: pathlib.Path | None = None,
     table: pathlib.Path | None = None,
     prevalence: float | None = None,
-    alpha: float = 0.1,
-    sensitivity: float = 0.95,
+    alpha: float | None = None,
+    sensitivity: float | None = None,
 ) -> str:
     """Leave evaluation_SPLIT.json and .md, figures and the fit in `out`; return the tables as text.
+
+    Without `alpha` and `sensitivity` they are what was fitted for before in `out` or the first run,
+    and else `fitted.ALPHA` and `SENSITIVITY`. What is asked of other data (`path`) does not replace
+    what is there.
 
     Raises:
         UserError: what is asked cannot be done; then nothing is written.
@@ -28,7 +32,13 @@ def evaluate(
     loaded = trained.load(*runs)
     if prevalence is not None and len(loaded.classes) != 2:
         raise errors.UserError('--prevalence is for runs of two classes.')
-    fitted = _stored(runs, out, alpha, sensitivity)
+    weights = fingerprints(runs)
+    there = read(out, weights)
+    earlier = [found for found in (there, read(runs[0], weights)) if found]
+    alpha = alpha or (earlier[0].alpha if earlier else ALPHA)
+    sensitivity = sensitivity or (earlier[0].sensitivity if earlier else SENSITIVITY)
+    asked = (alpha, sensitivity)
+    fitted = next((each for each in earlier if (each.alpha, each.sensitivity) == asked), None)
     dataset = None if fitted and path else gather.own_data(loaded)
     if fitted is None:
         assert dataset is not None
@@ -41,7 +51,8 @@ def evaluate(
             for run in runs:
                 workdir.record_scoring(run, split)
         found = sections.all_of(loaded, fitted, seen, prevalence)
-        fitted.save(out)
+        if path is None or not there:
+            fitted.save(out)
         name = f'evaluation_{split}' if path is None else f'evaluation_{path.stem}_{split}'
         found['figures'] = curves.draw(out / 'evaluation', name, found, fitted, seen)
         files.write_text(out / f'{name}.md', tables.markdown(found))
@@ -49,14 +60,3 @@ def evaluate(
     except OSError as error:
         raise errors.UserError(f'cannot write to {out} ({error.strerror}); give --out.') from error
     return tables.text(found) + f'\nWith figures: {out / name}.md'
-
-
-def _stored(
-    runs: Sequence[pathlib.Path], out: pathlib.Path, alpha: float, sensitivity: float
-) -> Fitted | None:
-    """What an earlier call fitted for the same weights and wishes, kept in `out` or with a run."""
-    weights = fingerprints(runs)
-    for found in (read(place, weights) for place in (out, runs[0])):
-        if found and (found.alpha, found.sensitivity) == (alpha, sensitivity):
-            return found
-    return None

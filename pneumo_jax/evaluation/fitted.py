@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FILE, DETECTOR = 'calibration.json', 'ood.npz'
 FORMAT = 1  # a file of a higher one is refused
+ALPHA, SENSITIVITY = 0.1, 0.95  # the sets' error rate, and the operating point's, unless asked for
 LEVELS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)  # error rates, beside the one asked for
 LARGEST = 2**24  # bytes of either file; those of PneumoniaMNIST have 3 and 54 kB
 
@@ -121,8 +122,8 @@ def fit(
     dataset: Dataset,
     logits: Float[np.ndarray, 'n k'],
     *,
-    alpha: float = 0.1,
-    sensitivity: float = 0.95,
+    alpha: float = ALPHA,
+    sensitivity: float = SENSITIVITY,
 ) -> Fitted:
     """Fit everything: on val, whose `logits` are given, and the detector's on train's images too.
 

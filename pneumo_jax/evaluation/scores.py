@@ -83,27 +83,25 @@ def of_probabilities(
     labels: Int[np.ndarray, ' n'],
     drawn: Weights,
     weights: Float[np.ndarray, ' n'] | None = None,
+    raw: Float[np.ndarray, 'n k'] | None = None,
 ) -> Scores:
     """AUROC, average precision, Brier score and ECE (`calibration.judged` says of what).
 
-    The Brier score of more than two classes is the sum over classes, half of which it is for two.
+    `raw` are probabilities before calibration, where they differ: AUROC and average precision are
+    theirs. A temperature leaves the order of two classes, and not that of more. The Brier score of
+    more than two classes is the sum over classes, half of which it is for two.
     """
     from sklearn import metrics
 
     classes = probabilities.shape[1]
     judged = [1] if classes == 2 else [i for i in range(classes) if (labels == i).any()]
     weights = np.ones(len(labels)) if weights is None else weights
-    curves = [areas(probabilities[:, i], labels == i, drawn) for i in judged]
-    ranked = [
-        (
-            metrics.roc_auc_score(labels == i, probabilities[:, i], sample_weight=weights),
-            metrics.average_precision_score(
-                labels == i, probabilities[:, i], sample_weight=weights
-            ),
-        )
-        for i in judged
-    ]
-    auroc, precision = np.mean(ranked, 0)
+    ranks = probabilities if raw is None else raw
+    curves = [areas(ranks[:, i], labels == i, drawn) for i in judged]
+    auroc, precision = (
+        np.mean([score(labels == i, ranks[:, i], sample_weight=weights) for i in judged])
+        for score in (metrics.roc_auc_score, metrics.average_precision_score)
+    )
     squares = ((probabilities - np.eye(classes)[labels]) ** 2).sum(1) / (2 if classes == 2 else 1)
     brier = np.average(squares, weights=weights)
     if classes == 2:

@@ -27,14 +27,14 @@ KEPT = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 def all_of(loaded: trained.Trained, fitted: Fitted, seen: Seen, prevalence: float | None) -> Found:
     """Every section; with a `prevalence` one more."""
     labels, binary = seen.labels, len(loaded.classes) == 2
-    probabilities = fitted.probabilities(seen.logits)
+    probabilities, raw = fitted.probabilities(seen.logits), metrics.softmax(seen.logits)
     drawn = statistics.drawn((labels > labels.min()).astype(int), RESAMPLES, 0, seen.patients)
     found: Found = {
         'title': loaded.title,
         'runs': [str(run) for run in loaded.runs],
         'data': _about(loaded, seen),
         'fitted': _fitted(fitted),
-        'scores': scores.to_json(scores.of_probabilities(probabilities, labels, drawn)),
+        'scores': scores.to_json(scores.of_probabilities(probabilities, labels, drawn, raw=raw)),
         'decisions': _decisions(fitted, probabilities, labels, drawn),
         'calibration': _calibration(fitted, seen, drawn),
         'subgroups': _subgroups(fitted, probabilities, seen) if binary else {},

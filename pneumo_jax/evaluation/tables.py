@@ -63,7 +63,7 @@ def about(found: Found) -> str:
         f'{fitted["temperature"]:.3f}'
         + (
             f', and P > {fitted["threshold"]:.4f} for a sensitivity of '
-            f'{fitted["sensitivity"]:.0%} there.'
+            f'{percent(fitted["sensitivity"])} there.'
             if fitted['threshold'] is not None
             else '.'
         ),
@@ -73,10 +73,15 @@ def about(found: Found) -> str:
     return '\n'.join(lines)
 
 
+RANKED = (
+    "AUROC and average precision go by the probabilities before it, as in the run's own results."
+)
+
+
 def tables(found: Found) -> Iterator[Table]:
     """Every table that there is something for."""
     rows = [[NAMES[name], cell(score)] for name, score in found['scores'].items()]
-    yield Table('Scores of the probabilities', ['', 'at the fitted temperature'], rows)
+    yield Table('Scores of the probabilities', ['', 'at the fitted temperature'], rows, RANKED)
     decisions = found['decisions']
     first = next(iter(decisions.values()))
     rows = [[NAMES[name], *(cell(told[name]) for told in decisions.values())] for name in first]
@@ -131,7 +136,9 @@ def _prevalence(found: Found) -> Table:
 
 
 def _conformal(found: Found) -> Table:
-    title = f'Sets that hold the true class, stated for {1 - found["alpha"]:.0%} of every class'
+    title = (
+        f'Sets that hold the true class, stated for {percent(1 - found["alpha"])} of every class'
+    )
     columns = {
         'coverage': 'held',
         'ask a radiologist': 'all classes',
@@ -159,6 +166,11 @@ def cell(score: Mapping[str, float | None]) -> str:
     if score['low'] is None:
         return f'{score["value"]:.3f}'
     return f'{score["value"]:.3f} [{score["low"]:.3f}, {score["high"]:.3f}]'
+
+
+def percent(share: float) -> str:
+    """95%, or 99.9%: as many digits as were asked for."""
+    return f'{100 * share:g}%'
 
 
 def _share(told: Found) -> list[str]:

@@ -133,7 +133,7 @@ def _evaluation(facts: Facts) -> Iterator[str]:
     yield 'The most probable class decides; 95 % intervals in brackets.'
     yield _table(Table('', ['', *SCORED], rows))
     rows = [
-        [name, f'{1 - facts.fitted.alpha:.0%}', f'{own["value"]:.1%}', f'{own["images"]:,}']
+        [name, tables.percent(1 - facts.fitted.alpha), f'{own["value"]:.1%}', f'{own["images"]:,}']
         for name, own in words.coverage(facts, 'test').items()
     ]
     yield 'Conformal sets, calibrated on val:'

@@ -27,8 +27,8 @@ def operating_point(facts: Facts) -> str:
     val, test = (each['sensitivity'] for each in facts.both('decisions', 'operating point'))
     return (
         f'{facts.loaded.classes[1]} where P > {fit.threshold:.4f}: on val the highest threshold '
-        f'with a sensitivity of {fit.sensitivity:.0%} at least. Reached: {tables.cell(val)} on '
-        f'val, {tables.cell(test)} on test.'
+        f'with a sensitivity of {tables.percent(fit.sensitivity)} at least. Reached: '
+        f'{tables.cell(val)} on val, {tables.cell(test)} on test.'
     )
 
 
@@ -41,8 +41,8 @@ def promise(facts: Facts) -> str:
         empty = f'({strict[name]["value"]:.1%} where empty sets are left empty)'
         told.append(f'{name} {own["value"]:.1%} {empty}, the promise {word}')
     return (
-        f'Promised: the set holds the true class for {1 - facts.fitted.alpha:.0%} of every class, '
-        f'if images are like those of val. Reached on test: {"; ".join(told)}.'
+        f'Promised: the set holds the true class for {tables.percent(1 - facts.fitted.alpha)} of '
+        f'every class, if images are like those of val. Reached on test: {"; ".join(told)}.'
     )
 
 
@@ -52,7 +52,7 @@ def conformal(facts: Facts) -> Html:
     rows = [
         [
             name,
-            f'{1 - facts.fitted.alpha:.0%}',
+            tables.percent(1 - facts.fitted.alpha),
             _share(val['coverage'][name]),
             _share(test['coverage'][name]),
             _share(test['coverage with empty sets'][name]),

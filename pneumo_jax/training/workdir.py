@@ -119,7 +119,7 @@ def members(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def record_scoring(folder: pathlib.Path, split: str) -> None:
-    """Note, before it happens, that a split is scored: who looks at test often, chooses by it.
+    """Note, before anything of it is shown, that a split is scored: who looks often, chooses by it.
 
     A look at one seed is noted with its run.
     """
