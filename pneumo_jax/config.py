@@ -33,7 +33,7 @@ def load(page: str, overrides: Mapping[str, str] | None = None) -> ConfigDict:
     overrides = dict(overrides or {})
     stated = _read_page(*_split_form(page))
     name = overrides.get('model.name', stated.get('model.name', 'cnn'))
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         raise errors.unknown('model', name, MODELS)
     config = defaults(str(name))
     same = name == stated.get('model.name', name)
@@ -82,6 +82,12 @@ def _check_pairs(config: ConfigDict) -> None:
         raise errors.UserError(
             'config.standardise is for models from random weights: those of '
             f'config.pretrained.source={config.pretrained.source} expect a scale of their own.'
+        )
+    pins = [name for name in ('revision', 'sha256') if config.pretrained[name]]
+    if pins and not config.pretrained.source:
+        raise errors.UserError(
+            f'config.pretrained.{pins[0]} is of weights that config.pretrained.source names: '
+            'give both or none.'
         )
     if config.seeds > 1 and config.weights == 'best':
         raise errors.UserError(
@@ -143,6 +149,8 @@ def _split_form(page: str) -> tuple[pathlib.Path, str]:
 
 def _read_page(path: pathlib.Path, form: str) -> dict[str, Any]:
     """The fields that a page states, flattened."""
+    if path.is_dir():
+        raise errors.UserError(f'{path} is a folder, and no config page.')
     if not path.is_file():
         near = [str(page) for page in sorted(path.parent.glob('*.py')) if page.stem != 'common']
         if near:
@@ -155,7 +163,7 @@ def _read_page(path: pathlib.Path, form: str) -> dict[str, Any]:
     try:
         spec.loader.exec_module(module)
         return flatten(module.get_config(*([form] if form else [])))
-    except Exception as error:  # whatever a page does wrong is its writer's to mend
+    except (Exception, SystemExit) as error:  # whatever a page does wrong is its writer's to mend
         raise errors.UserError(f'config page {path}: {type(error).__name__}: {error}') from error
 
 

@@ -48,9 +48,11 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
     build.plan_of(config, len(dataset.train))
     patches = math.prod(-(-side // config.model.patch) for side in dataset.image_shape[:2])
     masked.seen_of(patches, config.mae.mask)
-    with workdir.locked(folder) if runtime.is_main() else contextlib.nullcontext():
-        if runtime.is_main():
-            workdir.claim(folder, config, outputs.describe(dataset), runtime.provenance(), VERB)
+    about = outputs.describe(dataset)
+    with contextlib.ExitStack() as held:
+        runtime.by_main(
+            lambda: workdir.take(held, folder, config, about, runtime.provenance(), VERB)
+        )
         say(f'{dataset.title}, {len(dataset.train):,} training images; run folder {folder}')
         _pretrain(config, folder, dataset, say)
 

@@ -46,9 +46,8 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
     preprocess = _preprocess(config, dataset)
     model = models.create(**config.model, num_classes=len(dataset.classes))
     initial.given(config, model, preprocess, _silent)
-    with workdir.locked(folder) if runtime.is_main() else contextlib.nullcontext():
-        if runtime.is_main():
-            workdir.claim(folder, config, about, runtime.provenance())
+    with contextlib.ExitStack() as held:
+        runtime.by_main(lambda: workdir.take(held, folder, config, about, runtime.provenance()))
         say(f'{dataset.title}; run folder {folder}')
         _train_and_score(config, folder, dataset, train, model, preprocess, say)
 

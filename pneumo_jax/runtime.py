@@ -36,6 +36,7 @@ CPU_COMPILER = {
 }
 DATA_SHARE = 0.4  # of a device's memory, for images that stay on it
 CACHE_BYTES = 2 * 2**30  # a run of one model and size leaves 0.1 to 4 MB
+TOLD = 4096  # bytes of a message from the main process to the others
 ZSTANDARD = b'\x28\xb5\x2f\xfd'  # what jax packs programs with where it can, else with zlib
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'scikit-learn')
 # What makes a commit another one, as git's arguments.
@@ -45,7 +46,8 @@ CODE = ('--', ':/', ':(top,exclude)*.md', ':(top,exclude)experiments/*/results/*
 def start() -> None:
     """Keep compiled programs, and join the other processes where the environment names a job.
 
-    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID are jax's own variables.
+    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID are jax's own variables. Raises
+    UserError where they name no job, or one that this process cannot join.
     """
     # On a CPU programs run in the thread that calls them: its malloc can keep their memory.
     jax.config.update('jax_cpu_enable_async_dispatch', False)
@@ -60,7 +62,13 @@ def start() -> None:
                 'a job of several processes (JAX_COORDINATOR_ADDRESS) needs whole numbers in '
                 f'JAX_NUM_PROCESSES and JAX_PROCESS_ID ({error}).'
             ) from error
-        jax.distributed.initialize(num_processes=count, process_id=own)
+        try:
+            jax.distributed.initialize(num_processes=count, process_id=own)
+        except (ValueError, IndexError, RuntimeError) as error:
+            given = os.environ['JAX_COORDINATOR_ADDRESS']
+            raise errors.UserError(
+                f'process {own} of {count} cannot join the job at {given}: {error}'
+            ) from error
 
 
 def _keep_programs() -> None:
@@ -139,6 +147,26 @@ def on_cpu() -> contextlib.AbstractContextManager[Any]:
 def is_main() -> bool:
     """Whether this is the process that prints and writes."""
     return jax.process_index() == 0
+
+
+def by_main(action: Callable[[], None]) -> None:
+    """Let the main process do something; a `UserError` that it meets is raised in every process.
+
+    Else the others would wait for it, until the job gives up.
+    """
+    told = b''
+    if is_main():
+        try:
+            action()
+        except errors.UserError as error:
+            told = str(error).encode()[:TOLD]
+    if is_job():
+        from jax.experimental import multihost_utils
+
+        padded = np.frombuffer(told.ljust(TOLD, b'\0'), np.uint8)
+        told = np.asarray(multihost_utils.broadcast_one_to_all(padded)).tobytes().rstrip(b'\0')
+    if told:
+        raise errors.UserError(told.decode(errors='replace'))
 
 
 def is_job() -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import flax.linen as nn
 import numpy as np
+from flax.errors import FlaxError
 from jaxtyping import Float, UInt8
 
 from pneumo_jax import errors, files, models, runtime, weights
@@ -29,9 +30,22 @@ class Member:
 
     @functools.cached_property
     def predict(self) -> Callable[[weights.Variables, Any], Any]:
-        """The compiled `predict(variables, images) -> logits`."""
+        """The compiled `predict(variables, images) -> logits`.
+
+        It raises UserError where the weights are not those of the model.
+        """
         pure = steps.make_predict(self.model, self.preprocess, views.create(self.views))
-        return runtime.jit(pure, out_shardings=runtime.replicated(runtime.mesh()))
+        program = runtime.jit(pure, out_shardings=runtime.replicated(runtime.mesh()))
+
+        def predict(variables: weights.Variables, images: Any) -> Any:
+            try:
+                return program(variables, images)
+            except FlaxError as error:
+                raise errors.UserError(
+                    f'{workdir.WEIGHTS} holds weights that are not those of its model: {error}'
+                ) from error
+
+        return predict
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,7 +116,7 @@ def load(*runs: pathlib.Path) -> Trained:
             )
             for variables, meta in parts
         )
-    except TypeError as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
         raise errors.UserError(f'{runs[0]}: {workdir.WEIGHTS} is damaged ({error}).') from error
     return Trained(tuple(runs), records, tuple(metas[0]['classes']), preprocess, members)
 
@@ -163,7 +177,8 @@ def predictions(
                 logits.append(file['logits'].astype(np.float64))
                 own = file['labels']
         except files.DAMAGES as error:
-            raise errors.UserError(f'{path} cannot be read: {error}') from error
+            reason = getattr(error, 'strerror', None) or error
+            raise errors.UserError(f'{path} cannot be read: {reason}.') from error
         if labels is not None and not np.array_equal(labels, own):
             raise errors.UserError(
                 f'{runs[0]} and {run} were not scored on the same {split} images.'

@@ -14,7 +14,7 @@ import numpy as np
 from pneumo_jax import errors, files
 
 FORMAT = 1  # of the metadata; a file of a higher one is refused
-NEEDED = ('model', 'classes', 'preprocess', 'views')  # by who reads the metadata
+NEEDED = {'model': dict, 'classes': list, 'preprocess': dict, 'views': str}  # by who reads it
 LARGEST = 2**33  # bytes; ViT-B/16 has 0.35 GB
 
 Variables = dict[str, Any]
@@ -59,23 +59,30 @@ def load(path: pathlib.Path) -> tuple[Variables, Meta]:
             if not text.get('format', '').isdigit():  # torch's is 'pt'
                 raise errors.UserError(f'{path} holds weights, but not a run of this package.')
             meta = {name: json.loads(text[name]) for name in text}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, ValueError, SafetensorError) as error:
+            tree = nested({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise errors.UserError(f'{path} cannot be read as weights: {error}') from error
     if meta.pop('format') > FORMAT:
         raise errors.UserError(f'{path} was written by a newer version; update pneumo_jax.')
-    if missing := set(NEEDED) - meta.keys():
+    if missing := NEEDED.keys() - meta.keys():
         raise errors.UserError(f'{path} does not say its {", ".join(sorted(missing))}.')
-    return nested(tensors), meta
+    for name, kind in NEEDED.items():
+        if not isinstance(meta[name], kind):
+            raise errors.UserError(f'{path}: its {name}, {meta[name]!r}, is no {kind.__name__}.')
+    return tree, meta
 
 
 def nested(tensors: dict[str, Any]) -> Variables:
-    """{'params/fc/bias': x} -> {'params': {'fc': {'bias': x}}}."""
+    """{'params/fc/bias': x} -> {'params': {'fc': {'bias': x}}}; ValueError where that cannot be."""
     tree: Variables = {}
     for name, tensor in tensors.items():
         *parents, leaf = name.split('/')
         place = tree
         for parent in parents:
             place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise ValueError(f'{name} lies in another tensor')
+        if leaf in place:
+            raise ValueError(f'other tensors lie in {name}')
         place[leaf] = tensor
     return tree

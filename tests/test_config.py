@@ -44,6 +44,7 @@ def test_the_notebook_recipe_has_everything_else_off() -> None:
         ({'standardise': 'True', 'pretrained.source': 'a.safetensors'}, 'from random weights'),
         ({'finetune.mode': 'probe', 'originals': 'large.npz'}, 'trains nothing'),
         ({'data.val': 'conflicting', 'originals': '56'}, 'one of them alone'),
+        ({'pretrained.sha256': '00'}, 'give both or none'),
     ],
 )
 def test_what_cannot_go_together_is_refused(fields: dict[str, str], message: str) -> None:
@@ -122,6 +123,7 @@ def test_a_mistake_is_told_in_one_line(field: str, text: str, message: str) -> N
         ('configs/vitt.py', "did you mean 'configs/vit.py'"),
         ('nowhere/vit.py', 'no config page at'),
         ('README.md', 'not a config page'),
+        ('configs', 'is a folder'),
     ],
 )
 def test_a_page_that_is_not_there(page: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +140,8 @@ def test_a_page_that_is_not_there(page: str, message: str, monkeypatch: pytest.M
         ('def get_config(): return {"sed": 1}', "did you mean 'seed'"),
         ('def get_config(): return {"seed": "1"}', 'int is needed'),
         ('import nothing_of_the_kind', 'ModuleNotFoundError'),
+        ('import sys; sys.exit(0)', 'SystemExit'),
+        ('def get_config(): return {"model": {"name": ["cnn"]}}', 'unknown model'),
     ],
 )
 def test_a_broken_page(text: str, message: str, tmp_path: pathlib.Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pneumo_jax import doors, main, runtime
+from pneumo_jax.training import workdir
 
 ROOT = pathlib.Path(__file__).parent.parent
 MAIN = 'pneumo_jax.main'
@@ -35,27 +36,44 @@ def test_a_finished_run_prints_its_report_and_another_config_is_refused(
     assert 'seed: 0 there, 5 here' in third.stderr
 
 
-def test_two_processes_give_what_one_gives(
-    tmp_path: pathlib.Path, door: Any, environment: dict[str, str]
-) -> None:
-    alone = door(MAIN, *CNN, '--workdir', tmp_path / 'alone')
-    assert alone.returncode == 0, alone.stderr
+def job(
+    folder: pathlib.Path, environment: dict[str, str]
+) -> tuple[list[subprocess.Popen[str]], list[tuple[str, str]]]:
+    """Two processes that train one model in a folder, ended, and what they said."""
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         address = f'127.0.0.1:{probe.getsockname()[1]}'
-    job = {**environment, 'JAX_COORDINATOR_ADDRESS': address, 'JAX_NUM_PROCESSES': '2'}
+    shared = {**environment, 'JAX_COORDINATOR_ADDRESS': address, 'JAX_NUM_PROCESSES': '2'}
     processes = [
         subprocess.Popen(
-            [sys.executable, '-m', MAIN, *CNN, '--workdir', str(tmp_path / 'job')],
+            [sys.executable, '-m', MAIN, *CNN, '--workdir', str(folder)],
             cwd=ROOT,
-            env={**job, 'JAX_PROCESS_ID': str(number)},
+            env={**shared, 'JAX_PROCESS_ID': str(number)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         for number in range(2)
     ]
-    told = [process.communicate(timeout=240) for process in processes]
+    return processes, [process.communicate(timeout=240) for process in processes]
+
+
+def test_what_one_process_meets_is_told_by_all(
+    tmp_path: pathlib.Path, environment: dict[str, str]
+) -> None:
+    with workdir.locked(tmp_path):
+        processes, told = job(tmp_path, environment)
+    assert [process.returncode for process in processes] == [2, 2], told
+    for _, error in told:
+        assert 'is in use by another process' in error and 'Traceback' not in error
+
+
+def test_two_processes_give_what_one_gives(
+    tmp_path: pathlib.Path, door: Any, environment: dict[str, str]
+) -> None:
+    alone = door(MAIN, *CNN, '--workdir', tmp_path / 'alone')
+    assert alone.returncode == 0, alone.stderr
+    processes, told = job(tmp_path / 'job', environment)
     assert [process.returncode for process in processes] == [0, 0], told
     assert 'Epoch 2/2' in told[0][0]
     assert 'Epoch' not in told[1][0], 'one process speaks for all'

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from pneumo_jax import config, data, errors, pretrain, run, weights
+from pneumo_jax import config, data, errors, pretrain, run, trained, weights
 from pneumo_jax.data.dataset import Split
 from pneumo_jax.training import checkpoint, log, loop
 
@@ -84,6 +84,11 @@ def test_what_would_do_nothing_is_refused(
     with pytest.raises(errors.UserError, match=told):
         pretrain.run(config.load(PAGE, {field: value}), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_encoder_alone_predicts_nothing(whole: pathlib.Path) -> None:
+    with pytest.raises(errors.UserError, match='an encoder without a head: fine-tune it'):
+        trained.load(whole)
 
 
 def test_the_two_verbs_leave_each_others_runs_alone(whole: pathlib.Path) -> None:

@@ -2,6 +2,7 @@ import functools
 import os
 import pathlib
 import subprocess
+import sys
 import types
 import zlib
 
@@ -158,3 +159,24 @@ def test_a_job_that_does_not_say_its_size(
         monkeypatch.setenv('JAX_NUM_PROCESSES', count)
     with pytest.raises(errors.UserError, match='needs whole numbers in JAX_NUM_PROCESSES'):
         runtime.start()
+
+
+@pytest.mark.parametrize(
+    ('address', 'count', 'own'), [('127.0.0.1:1', 2, 5), ('127.0.0.1:1', 0, 0), ('nonsense', 1, 0)]
+)
+def test_a_job_that_cannot_be_joined(
+    environment: dict[str, str], address: str, count: int, own: int
+) -> None:
+    code = (
+        'import sys; from pneumo_jax import doors, runtime; '
+        'sys.exit(doors.enter(lambda argv: runtime.start(), []))'
+    )
+    job = {'JAX_COORDINATOR_ADDRESS': address, 'JAX_NUM_PROCESSES': f'{count}'}
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        env={**environment, **job, 'JAX_PROCESS_ID': f'{own}'},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and done.stderr.count('\n') == 1
+    assert f'process {own} of {count} cannot join the job at {address}' in done.stderr

@@ -58,3 +58,38 @@ def test_what_are_no_weights_is_refused(tmp_path: pathlib.Path) -> None:
     save_file({'x': np.ones(2)}, path, {'format': json.dumps(weights.FORMAT + 1)})
     with pytest.raises(errors.UserError, match='newer version'):
         weights.load(path)
+
+
+@pytest.mark.parametrize(
+    ('more', 'message'),
+    [
+        ({'params': np.ones(1)}, 'lies in another tensor|other tensors lie in'),
+        ({'params/fc/bias/x': np.ones(1)}, 'lies in another tensor|other tensors lie in'),
+    ],
+)
+def test_tensors_in_each_other_are_refused(
+    tmp_path: pathlib.Path, more: dict[str, np.ndarray], message: str
+) -> None:
+    path = tmp_path / 'w.safetensors'
+    about = {name: json.dumps(value) for name, value in {'format': 1, **META}.items()}
+    save_file({'params/fc/bias': np.ones(2), **more}, path, about)
+    with pytest.raises(errors.UserError, match=message):
+        weights.load(path)
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'), [('model', None), ('classes', 'ab'), ('preprocess', []), ('views', [])]
+)
+def test_what_a_file_says_of_itself_has_its_types(
+    tmp_path: pathlib.Path, name: str, value: object
+) -> None:
+    weights.save(tmp_path / 'w.safetensors', TREE, {**META, name: value})
+    with pytest.raises(errors.UserError, match=f'its {name}, .*, is no'):
+        weights.load(tmp_path / 'w.safetensors')
+
+
+def test_metadata_that_are_nested_too_deep_are_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / 'w.safetensors'
+    save_file({'x': np.ones(1)}, path, {'format': '1', 'classes': '[' * 10**5})
+    with pytest.raises(errors.UserError, match='cannot be read as weights'):
+        weights.load(path)

@@ -48,8 +48,10 @@ def along(rows: Matrix, image: Image, columns: Matrix) -> Image:
 def sharpness(image: Image, factor: Scalar) -> Image:
     """Pillow's `ImageEnhance.Sharpness`: 0 is smoothed 3 x 3, 1 the same, 2 sharper.
 
-    The border stays as it is.
+    The border stays as it is, and so does an image that is all border.
     """
+    if min(image.shape[:2]) < 3:
+        return image
     rows = image[:-2] + image[1:-1] + image[2:]
     box = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
     inner = image[1:-1, 1:-1]

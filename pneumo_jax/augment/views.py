@@ -9,13 +9,21 @@ import jax.numpy as jnp
 from jax.image import resize  # under this name jax2onnx leaves it as it is
 from jaxtyping import Array, Float
 
+from pneumo_jax import errors
+
 KEPT = 7 / 8  # of the side, by a crop
 Views = Callable[[Float[Array, 'b h w c']], Float[Array, 'v b h w c']]
 
 
 def create(name: str) -> Views | None:
-    """The views of images between 0 and 1: None for '', 2 for 'flip', 12 for 'flip_crop'."""
-    return {'': None, 'flip': mirrored, 'flip_crop': cropped}[name]
+    """The views of images between 0 and 1: None for '', 2 for 'flip', 12 for 'flip_crop'.
+
+    Raises UserError for another name.
+    """
+    known: dict[str, Views | None] = {'': None, 'flip': mirrored, 'flip_crop': cropped}
+    if name not in known:
+        raise errors.unknown('views', name, known)
+    return known[name]
 
 
 def mirrored(images: Float[Array, 'b h w c']) -> Float[Array, 'v b h w c']:

@@ -5,6 +5,7 @@ import itertools
 import os
 import pathlib
 import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,8 +45,12 @@ def groups(options: Options) -> list[Group]:
     """The groups to measure, after every check that needs no device."""
     given = data.load(name='', size=options.sizes[0], path=options.data) if options.data else None
     channels, classes = (given.image_shape[2], len(given.classes)) if given else (1, 2)
+    if options.memory_limit and not options.largest_batch:
+        raise errors.UserError('--memory-limit is for the search of --largest-batch: give both.')
+    if options.peers_python and not options.peers:
+        raise errors.UserError('--peers-python is that of --peers: give both.')
     if options.peers:
-        check_peers(options.peers_python)
+        check_peers(options.peers_python or sys.executable)
     found = cases.groups(
         options.models,
         options.sizes,

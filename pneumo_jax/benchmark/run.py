@@ -38,7 +38,7 @@ def run(options: Options) -> None:
     """
     groups = plan.groups(options)
     with folder(options.out) as scratch:
-        starter = Starter(scratch, options.peers_python)
+        starter = Starter(scratch, options.peers_python or sys.executable)
         machine = starter.machine(rates=not (options.out / results.FILE).exists())
         plan.check_devices(groups, machine)
         found = begin(options, machine)

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Collection
 from typing import Any
 
@@ -46,7 +45,12 @@ def add(verbs: Any) -> None:
     add('--repeats', type=count, default=5, metavar='N', help='rounds that count (5)')
     add('--seconds', type=positive, default=0.5, metavar='S', help='of each measurement (0.5)')
     add('--peers', type=peers, default=(), metavar='A,B', help=f'beside ours: {", ".join(PEERS)}')
-    add('--peers-python', default=sys.executable, metavar='FILE', help='a Python that has them')
+    add(
+        '--peers-python',
+        default='',
+        metavar='FILE',
+        help='a Python that has them; default: this one',
+    )
     add('--largest-batch', action='store_true', help='also the largest batch that fits')
     add(
         '--memory-limit',

@@ -72,6 +72,7 @@ def _described(source: str, config: Any) -> str:
 def _exported(run: pathlib.Path, path: pathlib.Path) -> str:
     from pneumo_jax import trained
     from pneumo_jax.models.pretrained import export
+    from pneumo_jax.training import workdir
 
     if path.suffix != '.safetensors':
         raise errors.UserError(f'--timm {path} must end in .safetensors.')
@@ -79,7 +80,7 @@ def _exported(run: pathlib.Path, path: pathlib.Path) -> str:
     if len(found.members) > 1:
         raise errors.UserError(
             f'{run} holds {len(found.members)} models; give the folder of one, such as '
-            f'{run / "seed-0"}.'
+            f'{workdir.members(run)[0]}.'
         )
     (member,) = found.members
     if member.preprocess.standardise:

@@ -65,7 +65,7 @@ def read(path: pathlib.Path, only: str = '') -> tuple[dict[str, Split], tuple[st
 def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Every array of the file, read only where the headers say that they fit."""
     if not path.is_file():
-        raise UserError(f'data.path={path}: there is no such file or folder.')
+        raise UserError(f'{path}: there is no such file or folder.')
     try:
         expanded = _expanded_bytes(path)
         if expanded <= LARGEST:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, UInt8
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+NEEDED = ('PhotometricInterpretation', 'Rows', 'Columns', 'BitsAllocated')
 LARGEST = 2**28  # bytes of a file: a radiograph of 4,000 x 5,000 pixels and 16 bits has 40 MB
 GRAY = ('MONOCHROME1', 'MONOCHROME2')
 COLOUR = ('RGB', 'YBR_FULL', 'YBR_FULL_422', 'YBR_RCT', 'YBR_ICT')
@@ -73,6 +74,8 @@ def _checked(file: BinaryIO) -> 'Dataset':
         raise ValueError('it holds no image')
     if int(dataset.get('NumberOfFrames') or 1) > 1:
         raise ValueError(f'it holds {dataset.NumberOfFrames} frames; one is allowed')
+    if missing := [name for name in NEEDED if name not in dataset]:
+        raise ValueError(f'it does not say its {", ".join(missing)}')
     kind = dataset.PhotometricInterpretation
     if kind not in (*GRAY, *COLOUR, 'PALETTE COLOR') or dataset.BitsAllocated > 16:
         raise ValueError(f'{kind} of {dataset.BitsAllocated} bits is no radiograph')

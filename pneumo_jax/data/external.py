@@ -57,6 +57,6 @@ def _folder(
     classes = {sub.name: sub for sub in folder.subfolders(inside[0] if inside else root)}
     pictures = folder.find(root, classes)
     if not pictures:
-        raise UserError(f'{path}: has no images as CLASS/*.jpeg or {split}/CLASS/*.jpeg.')
+        raise UserError(f'{path}: has no images in CLASS or {split}/CLASS.')
     pixels = np.stack(folder.decode(pictures, lambda file: images.read(file, shape)))
     return Split(pixels, folder.labels(pictures), folder.groups(pictures)), tuple(sorted(classes))

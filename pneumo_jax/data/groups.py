@@ -85,7 +85,7 @@ def _rows(path: pathlib.Path) -> Iterator[tuple[int, dict[str, str]]]:
                 row.pop(None, None)  # what stands beyond the last column
                 yield table.line_num, row
     except OSError as error:
-        raise UserError(f'data.groups={path}: cannot be read: {error.strerror}.') from error
+        raise UserError(f'{path} cannot be read: {error.strerror}.') from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f'{path}: is damaged, or not a csv file in UTF-8: {error}.') from error
 

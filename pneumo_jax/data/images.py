@@ -43,6 +43,8 @@ def decode(source: pathlib.Path | bytes) -> UInt8[np.ndarray, 'h w c']:
             with Image.open(file, formats=FORMATS) as image:
                 if image.format == 'TIFF':
                     return _tiff(image)
+                if image.format == 'PNG' and getattr(image, 'n_frames', 1) > 1:
+                    raise ValueError('it is animated; one frame is allowed')
                 image.load()
                 return _pixels(ImageOps.exif_transpose(image))
     except Exception as error:  # on a damaged file Pillow and pydicom raise almost any type

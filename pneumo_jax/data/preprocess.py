@@ -40,6 +40,10 @@ class Preprocess:
                         f'{self.channels}: give 3 numbers for those, or one for all channels.'
                     )
 
+        numbers = np.array([*np.ravel(self.mean), *np.ravel(self.std)], np.float64)
+        if not (np.isfinite(numbers).all() and np.min(self.std) > 0):
+            raise errors.UserError(f'mean={self.mean} and std={self.std} are no scale of images.')
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of the images it takes."""

@@ -55,6 +55,7 @@ def opened(
         raise errors.UserError(f'--out {path}: the name must end with {" or ".join(KINDS)}.')
     with contextlib.ExitStack() as stack:
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(_locked(path))
             old = _content(path)
             rows = _rows(old, path, columns, model)

@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 from jaxtyping import Float, Int
 
+from pneumo_jax import canvas
 from pneumo_jax.explain import drawing, run
 from pneumo_jax.reporting.facts import Facts
 
@@ -33,7 +34,7 @@ def draw(facts: Facts, which: Int[np.ndarray, ' m'], paths: list[pathlib.Path]) 
     decided = probabilities.argmax(1)
     method = run.methods(facts.loaded)[0]
     heats = run.maps(facts.loaded, test.images[which], decided[which], method)
-    classes = [name if len(name) <= 14 else f'{name[:13]}…' for name in facts.loaded.classes]
+    classes = [canvas.cut(name) for name in facts.loaded.classes]
     titles = [
         f'test {i}: {classes[test.labels[i]]}\ngiven to {classes[decided[i]]}, '
         f'P = {probabilities[i, decided[i]]:.3f}'

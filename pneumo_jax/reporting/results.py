@@ -25,7 +25,8 @@ def sections(facts: Facts, drawn: Drawn) -> Iterator[tuple[str, Html]]:
     ranks = (
         'Pointwise 95 % bands of the bootstrap.' if facts.binary else 'A class against the rest.'
     )
-    yield _shown('ROC and precision-recall', drawn, ('roc_pr', 'roc'), ranks)
+    title = 'ROC and precision-recall' if facts.binary else 'ROC'
+    yield _shown(title, drawn, ('roc_pr', 'roc'), ranks)
     decided = 'The most probable class; shares are of the true class.'
     yield _shown('Confusion matrix', drawn, ('confusion',), decided)
     yield _shown('Reliability', drawn, ('reliability',), RELIABILITY, trust.calibration(facts))

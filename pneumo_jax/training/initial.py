@@ -79,6 +79,11 @@ def _own(source: str) -> pathlib.Path | None:
     path = files.expanded(source)
     if path.is_dir() or source.startswith(RUNS):
         path = path if path.suffix == '.safetensors' else path / workdir.WEIGHTS
+        if len(several := workdir.members(path.parent)) > 1:
+            raise errors.UserError(
+                f'config.pretrained.source={source} holds {len(several)} models; give one of them, '
+                f'such as {several[0]}.'
+            )
         if not path.is_file():
             raise errors.UserError(
                 f'config.pretrained.source={source} has no {workdir.WEIGHTS}, which a finished run '

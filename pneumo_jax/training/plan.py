@@ -32,7 +32,10 @@ class Plan:
     @property
     def epochs(self) -> int:
         """The number of epochs; `total` may cut the last one short."""
-        return len(list(self.epochs_after(0)))
+        found = max(self.total * self.batch_size // self.size, 1)
+        while order.epoch_end(found, self.size, self.batch_size) < self.total:
+            found += 1
+        return found
 
     def epochs_after(self, step: int) -> Iterator[tuple[int, int]]:
         """(epoch, its last step), both from 1, for the epochs that are not over at `step`."""

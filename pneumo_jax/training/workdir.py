@@ -17,6 +17,7 @@ from pneumo_jax import errors, files
 RUN = 'run.json'
 RESULTS = 'results.json'
 CHECKPOINTS = 'checkpoints'
+FOLDERS = (CHECKPOINTS, 'tensorboard', 'figures')
 REPORT = 'report.txt'
 SCORED = 'scored.jsonl'
 WEIGHTS = 'model.safetensors'
@@ -34,6 +35,11 @@ def check(folder: pathlib.Path, config: ConfigDict, verb: str = 'main') -> None:
         raise _unwritable(folder, error.strerror) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _unwritable(folder, 'permission denied')
+    if any('\udc80' <= sign <= '\udcff' for sign in str(folder.resolve())):
+        raise _unwritable(folder, 'its name is not UTF-8, which checkpoints need')
+    for name in FOLDERS:
+        if (folder / name).exists() and not (folder / name).is_dir():
+            raise _unwritable(folder, f'{name} in it is a file, where a run has a folder')
     earlier = read(folder)
     if earlier is None:
         return
@@ -56,6 +62,19 @@ def check(folder: pathlib.Path, config: ConfigDict, verb: str = 'main') -> None:
             f'{folder} holds a run of another config ({"; ".join(differing)}). '
             'Give another --workdir, or remove the folder.'
         )
+
+
+def take(
+    held: contextlib.ExitStack,
+    folder: pathlib.Path,
+    config: ConfigDict,
+    data: dict[str, Any],
+    origin: dict[str, Any],
+    verb: str = 'main',
+) -> None:
+    """Lock the folder until `held` ends, and `claim` it."""
+    held.enter_context(locked(folder))
+    claim(folder, config, data, origin, verb)
 
 
 def claim(
@@ -150,7 +169,11 @@ def _cut_short(path: pathlib.Path) -> bool:
 @contextlib.contextmanager
 def locked(folder: pathlib.Path) -> Iterator[None]:
     """Keep a second process out of the folder; the lock ends with the process, however it ends."""
-    with (folder / '.lock').open('w') as file:
+    try:
+        file = (folder / '.lock').open('w')
+    except OSError as error:
+        raise _unwritable(folder, f'.lock: {error.strerror}') from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pneumo_jax import cli, config, doors, models, runtime, trained, weights
+from pneumo_jax import cli, config, doors, explain, models, runtime, trained, weights
 from pneumo_jax.data.dataset import Dataset, Split
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.deploy import heatmaps, predict, predictor, screen, walk
@@ -25,23 +25,23 @@ RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (10, 28, 28, 1), np.uint8)
 
 
-def made(folder: pathlib.Path, seed: int, channels: int = 1) -> pathlib.Path:
+def made(folder: pathlib.Path, seed: int, channels: int = 1, page: str = 'mlp') -> pathlib.Path:
     """A run folder as a finished run of an MLP leaves it, without the training."""
     import jax
 
-    page = config.to_json(config.load(f'{ROOT}/configs/mlp.py:28', {'seed': str(seed)}))
+    own = config.to_json(config.load(f'{ROOT}/configs/{page}.py:28', {'seed': str(seed)}))
     preprocess = Preprocess(28, 28, channels)
-    model = models.create(**page['model'], num_classes=2)
+    model = models.create(**own['model'], num_classes=2)
     blank = np.zeros((1, 28, 28, channels), np.float32)
     variables = jax.tree.map(np.asarray, model.init(jax.random.key(seed), blank, train=False))
-    meta = {'model': page['model'], 'classes': CLASSES, 'views': ''}
+    meta = {'model': own['model'], 'classes': CLASSES, 'views': ''}
     folder.mkdir()
     weights.save(
         folder / 'model.safetensors',
         variables,
         {**meta, 'preprocess': dataclasses.asdict(preprocess)},
     )
-    for name, value in {'run': {'config': page, 'origin': {'command': '?'}}, 'results': {}}.items():
+    for name, value in {'run': {'config': own, 'origin': {'command': '?'}}, 'results': {}}.items():
         (folder / f'{name}.json').write_text(json.dumps(value))
     labels = np.arange(8) // 6  # a quarter is ill
     np.savez(folder / 'predictions_val.npz', logits=np.zeros((8, 2)), labels=labels)
@@ -172,6 +172,23 @@ def test_heat_maps(runs: Any, folder: pathlib.Path, tmp_path: pathlib.Path) -> N
     assert predict.predict([runs[0]], [folder], out=out, maps=maps)[:2] == (1, 9)
     with pytest.raises(UserError, match='taken for images'):
         predict.predict([runs[0]], [folder], maps=folder / 'maps')
+
+
+def test_maps_of_a_mixed_ensemble_are_of_a_method_that_all_have(
+    folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = made(tmp_path / 'cnn', 3, page='cnn')
+    both = trained.load(made(tmp_path / 'mlp', 1), other)
+    asked: list[str] = []
+
+    def heatmap(member: Any, images: np.ndarray, target: Any, method: str = '') -> np.ndarray:
+        asked.append(method)
+        return np.zeros(images.shape[:3])
+
+    monkeypatch.setattr(explain, 'heatmap', heatmap)
+    file = walk.find([folder / '0.png'])[0]
+    heatmaps.Painter(both, tmp_path / 'maps').paint([file], IMAGES[:1], ['Normal'])
+    assert asked == ['integrated', 'integrated']
 
 
 def test_the_table_on_the_terminal(runs: Any, folder: pathlib.Path) -> None:

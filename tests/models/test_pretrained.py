@@ -17,7 +17,7 @@ import pytest
 from flax import linen as nn
 from safetensors.numpy import load_file, save_file
 
-from pneumo_jax import cli, config, errors, models, weights
+from pneumo_jax import cli, config, errors, files, models, weights
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.models import pretrained
 from pneumo_jax.models.pretrained import export, fit, hub
@@ -132,7 +132,7 @@ def test_every_tensor_is_used_or_dropped_and_every_parameter_filled_or_new(
     assert report.new == {'params/fc/kernel': (512, 2), 'params/fc/bias': (2,)}
     assert (variables['params']['fc']['kernel'] == 0.125).all()  # as it was initialised
     assert report.dropped['fc.weight'] == (10, 512)
-    assert report.sha256 == hub.sha256_of(path)
+    assert report.sha256 == files.sha256(path)
     for line in ('used       100 tensors', 'dropped    20 x num_batches', 'new        params/fc'):
         assert line in str(report)
 
@@ -165,7 +165,7 @@ def test_tensors_of_any_shape_are_refused_in_words(
 ) -> None:
     names = [name for name in read('vit')['shapes'] if not name.startswith('head')]
     odd = {name: np.zeros(shape, np.float32) for name in names}
-    with pytest.raises(errors.UserError, match='not the same model'):
+    with pytest.raises(errors.UserError, match=r'not the same model|is empty'):
         loaded(written('vit', tmp_path, **odd), 'vit', (48, 80, 3))
 
 
@@ -263,10 +263,14 @@ def test_a_name_is_looked_for_in_the_folder_first(
     monkeypatch.setenv(hub.FOLDER, str(tmp_path))
     for source in (f'timm/{path.stem}', path.stem):
         assert hub.find(source) == path
-    digest = hub.sha256_of(path)
+    digest = files.sha256(path)
     assert hub.find(path.stem, sha256=digest.upper()) == path
     with pytest.raises(errors.UserError, match=f'its SHA-256 is {digest}, not abc'):
         hub.find(path.stem, sha256='abc')
+    monkeypatch.setattr(hub, '_in_reach', lambda address: False)
+    with pytest.raises(errors.UserError, match='cannot be downloaded'):
+        hub.find(path.stem, revision='1234')  # the folder does not know of what revision a file is
+    assert hub.find(path.stem, revision='1234', sha256=digest) == path
 
 
 def test_weights_that_the_pages_name_are_pinned(
@@ -288,6 +292,10 @@ def test_weights_that_the_pages_name_are_pinned(
         with pytest.raises(errors.UserError, match=f'is another file .* not {digest}'):
             hub.find(source)
         assert asked.pop() == (commit or None)
+        if commit:
+            with pytest.raises(errors.UserError, match=f'is another file .* not {digest}'):
+                hub.find(source, revision=commit)
+            assert asked.pop() == commit
     assert hub.find('resnet18.tv_in1k', revision='main') == other
     assert asked == ['main']
     named = {
@@ -383,6 +391,19 @@ def test_damaged_and_missing_files_are_refused(tmp_path: pathlib.Path) -> None:
     path.write_bytes(b'\xff' * 100)
     with pytest.raises(errors.UserError, match='cannot be read as weights'):
         hub.read(path)
+    save_file({'patch_embed.proj.weight': np.ones((128, 3, 0, 0), np.float32)}, path)
+    with pytest.raises(errors.UserError, match=r'patch_embed\.proj\.weight is empty'):
+        hub.read(path)
+
+
+@pytest.mark.parametrize(
+    'told', ['[' * 10**5, '{"mean": [0.5], "std": [0.5], "input_size": [3, 1e400, 1e400]}']
+)
+def test_a_description_that_tells_nothing_is_refused(tmp_path: pathlib.Path, told: str) -> None:
+    path = tmp_path / 'vit.safetensors'
+    save_file({'x': np.ones(1)}, path, {'pretrained_cfg': told})
+    with pytest.raises(errors.UserError, match='does not describe weights as timm does'):
+        pretrained.expects(str(path), model_name='vit')
 
 
 def test_loading_needs_no_torch() -> None:
@@ -403,6 +424,9 @@ def test_the_verb_tells_what_becomes_of_a_file(
     assert '(x / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)' in told
     with pytest.raises(errors.UserError, match='unknown argument'):
         cli.main(['weights', str(path), '--timm', 'x.safetensors', '--tim'])
+    pin = ('--config.pretrained.source=x', '--config.pretrained.sha256=00')
+    with pytest.raises(errors.UserError, match='is another file than asked for'):
+        cli.main(['weights', str(path), '--config', 'configs/resnet18.py:28', *pin])
 
 
 def test_the_verb_writes_a_runs_weights_for_timm(
@@ -424,6 +448,8 @@ def test_the_verb_writes_a_runs_weights_for_timm(
     expected = pretrained.expects(str(path), model_name='vit')
     assert expected.scale == ((0.1, 0.2, 0.3), (0.5, 0.5, 0.5))
     assert load_file(path)['head.weight'].shape == (2, 96)
+    with pytest.raises(errors.UserError, match='cannot be written: No such file or directory'):
+        cli.main(['weights', str(tmp_path), '--timm', str(tmp_path / 'nowhere/x.safetensors')])
 
 
 # Real weights, where they are.

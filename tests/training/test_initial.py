@@ -1,14 +1,14 @@
 """Runs that begin with the weights of others."""
 
 import pathlib
+import shutil
 from typing import Any
 
 import numpy as np
 import pytest
 from flax import traverse_util
 
-from pneumo_jax import cli, config, errors, pretrain, run, trained, weights
-from pneumo_jax.models.pretrained import hub
+from pneumo_jax import cli, config, errors, files, pretrain, run, trained, weights
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 VIT, BN = (f'{ROOT}/configs/{name}.py:smoke' for name in ('vit', 'cnn_bn_dropout'))
@@ -25,6 +25,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     runs = tmp_path_factory.mktemp('runs')
     run.run(config.load(BN), runs / 'bn')
     pretrain.run(config.load(f'{ROOT}/configs/mae.py:smoke'), runs / 'mae')
+    for seed in (3, 4):  # as a run of two seeds leaves them
+        (runs / 'two' / f'seed-{seed}').mkdir(parents=True)
+        shutil.copy(runs / 'bn/model.safetensors', runs / 'two' / f'seed-{seed}')
     return runs
 
 
@@ -51,7 +54,7 @@ def test_a_masked_auto_encoder_becomes_a_classifier(
     runs: pathlib.Path, tmp_path: pathlib.Path, patch: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = runs / 'mae' / 'model.safetensors'
-    given = {'pretrained.source': str(file), 'pretrained.sha256': hub.sha256_of(file)}
+    given = {'pretrained.source': str(file), 'pretrained.sha256': files.sha256(file)}
     run.run(config.load(VIT, {**given, **STILL, 'model.patch': patch}), tmp_path)
     first, then = flat(runs / 'mae'), flat(tmp_path)
     assert then.keys() - first.keys() == {'params/head/kernel', 'params/head/bias'}
@@ -86,6 +89,7 @@ def test_the_head_alone_is_trained_at_first(runs: pathlib.Path, tmp_path: pathli
     ('given', 'message'),
     [
         ({'pretrained.source': 'runs/nothing-of-the-kind'}, 'pneumo_jax pretrain --config'),
+        ({'pretrained.source': '{runs}/two'}, 'holds 2 models; give one of them, such as .*seed-3'),
         ({'pretrained.source': '{runs}/mae', 'model.heads': '4'}, 'model with heads=2'),
         ({'pretrained.source': '{runs}/mae', 'model.depth': '3'}, 'model with depth=2'),
         ({'pretrained.source': '{runs}/bn'}, 'a model with name='),

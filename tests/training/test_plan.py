@@ -22,6 +22,15 @@ def test_steps_cut_the_last_epoch_short() -> None:
     assert list(plan.epochs_after(0)) == [(1, 2), (2, 4)]
 
 
+@pytest.mark.parametrize('size', [4, 5, 10, 13])
+@pytest.mark.parametrize('batch_size', [1, 3, 4])
+def test_epochs_are_counted_without_going_through_them(size: int, batch_size: int) -> None:
+    for total in range(1, 40):
+        plan = Plan(size, batch_size, total)
+        assert plan.epochs == len(list(plan.epochs_after(0)))
+    assert Plan(4708, 128, 10**9).epochs == 27_187_766
+
+
 @pytest.mark.parametrize(
     ('step', 'end', 'every', 'pause'),
     [(0, 9, 0, 9), (0, 9, 4, 4), (3, 9, 4, 4), (4, 9, 4, 8), (8, 9, 4, 9), (7, 8, 4, 8)],

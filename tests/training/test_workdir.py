@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 import pathlib
 
 import pytest
@@ -62,6 +63,37 @@ def test_a_folder_that_cannot_be_made(tmp_path: pathlib.Path) -> None:
         workdir.check(tmp_path / 'file' / 'run', config())
     with pytest.raises(errors.UserError, match='cannot write to'):
         workdir.check(tmp_path / 'file', config())
+
+
+@pytest.mark.parametrize('name', ['checkpoints', 'tensorboard', 'figures'])
+def test_a_file_where_a_run_has_a_folder(tmp_path: pathlib.Path, name: str) -> None:
+    (tmp_path / name).write_text('')
+    with pytest.raises(errors.UserError, match=f'{name} in it is a file'):
+        workdir.check(tmp_path, config())
+
+
+def test_names_that_nothing_can_be_written_to(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.UserError, match='not UTF-8'):
+        workdir.check(tmp_path / os.fsdecode(b'run-\xff'), config())
+    (tmp_path / '.lock').mkdir()
+    with (
+        pytest.raises(errors.UserError, match=r'cannot write to .*\.lock'),
+        workdir.locked(tmp_path),
+    ):
+        pass
+
+
+def test_a_look_at_a_seed_is_counted_with_its_run(tmp_path: pathlib.Path) -> None:
+    workdir.claim(tmp_path, config(), DATA, {})
+    seeds = [tmp_path / f'seed-{seed}' for seed in (0, 10, 2)]
+    for seed in seeds:
+        seed.mkdir()
+        (seed / workdir.WEIGHTS).touch()
+    workdir.record_scoring(seeds[0], 'test')
+    workdir.record_scoring(tmp_path, 'test')
+    assert [workdir.times_scored(place, 'test') for place in (tmp_path, *seeds)] == [2] * 4
+    assert workdir.members(tmp_path) == [seeds[0], seeds[2], seeds[1]]
+    assert workdir.members(seeds[1]) == [seeds[1]]
 
 
 def _lock(folder: pathlib.Path) -> str:

@@ -22,8 +22,8 @@ def expects(source: str, *, model_name: str, revision: str = '', sha256: str = '
     Raises:
         UserError: there are no such weights, or nothing tells.
     """
-    match.namings(model_name)
     path = hub.find(source, revision=revision, sha256=sha256)
+    match.namings(model_name)
     return scale.expected(source, path, model_name, revision)
 
 
@@ -48,8 +48,8 @@ def load(
             every tensor and parameter without a partner is named with its shape. Also where a
             model of gray images cannot be equal to the file's, as its colours have several scales.
     """
-    match.namings(model_name)
     path = hub.find(source, revision=revision, sha256=sha256)
+    match.namings(model_name)
     tensors, metadata = hub.read(path)
     initial: Arrays = traverse_util.flatten_dict(variables, sep='/')
     naming, names = match.recognise(model_name, initial, tensors)

@@ -43,8 +43,9 @@ def find(source: str, *, revision: str = '', sha256: str = '') -> pathlib.Path:
 
     A name is looked for as NAME.safetensors in the folder $PNEUMO_JAX_WEIGHTS, then in the cache of
     huggingface_hub, and then fetched from the hub, without any token. `revision` is a branch, tag
-    or commit there; a file whose SHA-256 is not the given one is refused. Where neither is given,
-    weights that the pages name are those of `PINNED`.
+    or commit there, of which the folder knows nothing: with it alone the folder is passed over. A
+    file whose SHA-256 is not the given one is refused. Where neither is given, weights that the
+    pages name are those of `PINNED`.
 
     Raises:
         UserError: no such file or name, a pickled file, another hash, or no network.
@@ -58,9 +59,10 @@ def find(source: str, *, revision: str = '', sha256: str = '') -> pathlib.Path:
         )
     if path.suffix != '.safetensors':
         repository = _repository(source)
-        if not (revision or sha256):
-            revision, sha256 = PINNED.get(repository, ('', ''))
-        path = _named(repository, revision)
+        pinned = PINNED.get(repository, ('', ''))
+        if not sha256 and revision in ('', pinned[0]):
+            revision, sha256 = pinned
+        path = _named(repository, revision, sha256)
     elif not path.is_file():
         raise errors.UserError(f'there is no file {path}.')
     if sha256 and (found := files.sha256(path)) != sha256.lower():
@@ -85,7 +87,10 @@ def read(
             raise errors.UserError(f'{path} is too large for weights of these models.')
         with safe_open(path, framework='numpy') as file:
             names = file.keys() if tensors else ()
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+            found = {name: file.get_tensor(name) for name in names}
+            if empty := [name for name, tensor in found.items() if not tensor.size]:
+                raise ValueError(f'{empty[0]} is empty')
+            return found, file.metadata() or {}
     except (OSError, TypeError, ValueError, SafetensorError) as error:
         raise errors.UserError(f'{path} cannot be read as weights: {error}') from error
 
@@ -107,10 +112,12 @@ def config(source: str, path: pathlib.Path, revision: str = '') -> pathlib.Path 
         return None
 
 
-def _named(repository: str, revision: str) -> pathlib.Path:
+def _named(repository: str, revision: str, sha256: str) -> pathlib.Path:
+    """The file in FOLDER, unless nothing tells that it is of this revision, or that of the hub."""
     name = f'{repository.partition("/")[2]}.safetensors'
     folder = os.environ.get(FOLDER, '')
-    if folder and (path := files.expanded(folder) / name).is_file():
+    known = sha256 or not revision
+    if folder and known and (path := files.expanded(folder) / name).is_file():
         return path
     return _fetched(repository, FILE, revision)
 

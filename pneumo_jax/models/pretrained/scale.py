@@ -5,7 +5,7 @@ import json
 import pathlib
 from typing import Any
 
-from pneumo_jax import errors
+from pneumo_jax import errors, files
 from pneumo_jax.models.pretrained import hub
 
 Colour = tuple[float, float, float]
@@ -85,7 +85,7 @@ def _read(text: str, where: str) -> Expected:
         mean, std = (_colour(given[name]) for name in ('mean', 'std'))
         height, width = (int(length) for length in given['input_size'][-2:])
         return Expected(mean, std, (height, width), where)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (*files.DAMAGES, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise errors.UserError(
             f'{where} does not describe weights as timm does: {error!r}.'
         ) from error
