@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from tqdm import tqdm
 
-from pneumo_jax import errors, explain, files
+from pneumo_jax import errors, explain, files, markdown
 from pneumo_jax.evaluation import metrics
 from pneumo_jax.explain import drawing, faithfulness
 from pneumo_jax.trained import Trained
@@ -110,14 +110,12 @@ def _areas(
 
 def table(result: dict[str, Any]) -> str:
     """`compare`'s result as Markdown."""
-    lines = [
-        f'Deletion (lower is better) and insertion (higher), {result["run"]}, '
-        f'{result["images"]} images; mean [95 % interval over images]',
-        '',
-        '| method | deletion | insertion |',
-        '|---|---|---|',
+    rows = [
+        [name, *(f'{mean:.3f} [{low:.3f}, {high:.3f}]' for mean, low, high in areas.values())]
+        for name, areas in result['methods'].items()
     ]
-    for name, areas in result['methods'].items():
-        cells = [f'{mean:.3f} [{low:.3f}, {high:.3f}]' for mean, low, high in areas.values()]
-        lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines)
+    return (
+        f'Deletion (lower is better) and insertion (higher), {result["run"]}, '
+        f'{result["images"]} images; mean [95 % interval over images]\n\n'
+        + markdown.table(('method', 'deletion', 'insertion'), rows)
+    )
