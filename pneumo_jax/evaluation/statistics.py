@@ -18,6 +18,7 @@ Interval = tuple[float, float]
 Scorer = Callable[[Float[np.ndarray, 'r n']], Float[np.ndarray, ' r']]
 
 LEVEL = (2.5, 97.5)  # percentiles
+RESAMPLES = 2000
 
 
 def score(
@@ -32,7 +33,7 @@ def bootstrap(
     labels: Int[np.ndarray, ' n'],
     metric: str,
     *,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     groups: Int[np.ndarray, ' n'] | None = None,
 ) -> Interval:
@@ -52,7 +53,7 @@ def paired_bootstrap(
     labels: Int[np.ndarray, ' n'],
     metric: str,
     *,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     groups: Int[np.ndarray, ' n'] | None = None,
 ) -> tuple[float, float, float, float]:

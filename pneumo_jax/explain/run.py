@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, UInt8
 from tqdm import tqdm
 
 from pneumo_jax import errors, explain, files, markdown
-from pneumo_jax.evaluation import metrics
+from pneumo_jax.evaluation import metrics, statistics
 from pneumo_jax.explain import drawing, faithfulness
 from pneumo_jax.trained import Trained
 
@@ -104,7 +104,7 @@ def _areas(
     each = [faithfulness.areas(member, images, target, heats) for member in loaded.members]
     for name, areas in zip(('deletion', 'insertion'), np.mean(each, 0), strict=True):
         drawn = np.random.default_rng(SEED).integers(len(areas), size=(RESAMPLES, len(areas)))
-        low, high = np.percentile(areas[drawn].mean(1), (2.5, 97.5))
+        low, high = np.percentile(areas[drawn].mean(1), statistics.LEVEL)
         yield name, [float(areas.mean()), float(low), float(high)]
 
 

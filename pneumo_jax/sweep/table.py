@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from pneumo_jax import errors, files, markdown
+from pneumo_jax.evaluation.statistics import RESAMPLES
 from pneumo_jax.sweep.study import Study
-from pneumo_jax.sweep.summary import INTERVALS, RESAMPLES, Summary
+from pneumo_jax.sweep.summary import INTERVALS, Summary
 
 HEADS = (
     *('row', 'seeds', 'test AUROC [95 % CI]', 'test ACC [95 % CI]', 'Normal recall'),
