@@ -45,7 +45,8 @@ CODE = ('--', ':/', ':(top,exclude)*.md', ':(top,exclude)experiments/*/results/*
 def start() -> None:
     """Keep compiled programs, and join the other processes where the environment names a job.
 
-    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID are jax's own variables.
+    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID are jax's own variables. Raises
+    UserError where the first is set and the others are no whole numbers.
     """
     # On a CPU programs run in the thread that calls them: its malloc can keep their memory.
     jax.config.update('jax_cpu_enable_async_dispatch', False)

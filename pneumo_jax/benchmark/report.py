@@ -206,6 +206,7 @@ def beside_one(
 
 
 def median(row: Found, what: str) -> float:
+    """The middle one of a row's rates, in images a second."""
     return row['images_per_second'][what]['median']
 
 

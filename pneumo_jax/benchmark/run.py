@@ -66,7 +66,10 @@ def run(options: Options) -> None:
 
 @contextlib.contextmanager
 def folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Make `out`, keep others out of it, and give a folder in it that goes at the end."""
+    """Make `out`, keep others out of it, and give a folder in it that goes at the end.
+
+    Raises UserError where `out` cannot be written to, or another benchmark is in it.
+    """
     with contextlib.ExitStack() as stack:
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -161,6 +164,7 @@ class Session:
         return self.starter.start(case, file, limit)
 
     def tick(self, what: str) -> None:
+        """Move the bar on, and let it say what is done now."""
         self.bar.set_description_str(what)
         self.bar.update()
 

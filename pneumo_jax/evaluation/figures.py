@@ -117,6 +117,7 @@ def roc_curve(
     name: str,
     **style: Any,
 ) -> None:
+    """One curve, with its area in the legend; none where the labels leave it undefined."""
     from sklearn.metrics import roc_curve
 
     area = metrics.auroc(scores, positive)

@@ -30,7 +30,10 @@ def methods(loaded: Trained) -> tuple[str, ...]:
 def targets(
     loaded: Trained, probabilities: Float[np.ndarray, 'n k'], wanted: str | None
 ) -> Targets:
-    """The class to explain for every image: the wanted one, or else the most probable."""
+    """The class to explain for every image: the wanted one, or else the most probable.
+
+    Raises UserError where the run does not know the wanted one.
+    """
     if wanted is None:
         return probabilities.argmax(1)
     if wanted not in loaded.classes:
@@ -54,7 +57,10 @@ def draw(
     wanted: str | None,
     out: pathlib.Path,
 ) -> list[pathlib.Path]:
-    """A figure for every image, and one of all of them where there are several; their paths."""
+    """A figure for every image, and one of all of them where there are several; their paths.
+
+    Raises UserError for a class that the run does not know, and where `out` cannot be written to.
+    """
     probabilities = metrics.softmax(loaded.logits(images))
     target = targets(loaded, probabilities, wanted)
     heats = maps(loaded, images, target, method)
