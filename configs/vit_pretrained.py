@@ -7,8 +7,9 @@
 The weights are timm's `vit_tiny_patch16_224.augreg_in21k_ft_in1k`; without a network, name a file
 of them. The grid of position embeddings is resampled to the images: 112 px, a quarter of the
 patches of 224 px, are no size of MedMNIST's, and are made from the file that `data.path` names. The
-recipe is the augmentation of `best.py`, and what is usual for transformers. The smoke form is
-the whole net too; unless a file is named it begins with random weights.
+recipe is the augmentation of `common.AUGMENT`, with crops of a fifth at least, and what is usual
+for transformers. The smoke form is the whole net too; unless a file is named it begins with random
+weights.
 
 Test at 112 px, rebuilt: AUROC .993 +- .001, ACC .964 +- .001 (3 seeds, experiments/transfer); an
 epoch takes a minute on 2 cores.

@@ -32,6 +32,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **kwargs)
 
     def error(self, message: str) -> NoReturn:
+        """Raise UserError, where argparse would end the process."""
         raise errors.UserError(f'{message} (see {self.prog} --help)')
 
     def load_config(self, arguments: argparse.Namespace, rest: list[str]) -> 'ConfigDict':
@@ -84,7 +85,10 @@ def runs_of(arguments: argparse.Namespace) -> list[pathlib.Path]:
 
 
 def folder_for(arguments: argparse.Namespace, name: str = '') -> pathlib.Path:
-    """Where a verb on runs writes: --out, or RUN/`name`; an ensemble has no folder of its own."""
+    """Where a verb on runs writes: --out, or RUN/`name`.
+
+    Raises UserError for an ensemble without --out: it has no folder of its own.
+    """
     if arguments.others and not arguments.out:
         raise errors.UserError('an ensemble has no folder of its own: give one with --out FOLDER.')
     return arguments.out or arguments.run / name

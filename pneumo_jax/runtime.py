@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from pneumo_jax import errors, forms
+from pneumo_jax import errors, forms, host
 
 AXIS = 'data'
 # XLA gives convolutions on a CPU to YNNPACK, which uses one core where there are at most 64 output
@@ -240,9 +240,7 @@ def prefers_one_program() -> bool:
 
 def cores() -> int:
     """How many processor cores this process may use."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(host.cores())
 
 
 def check_batch_size(field: str, batch_size: int, devices: int) -> None:

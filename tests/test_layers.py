@@ -14,6 +14,8 @@ LAYERS = {
     'files': 0.1,
     'canvas': 0.2,
     'forms': 0,
+    'host': 0,
+    'markdown': 0,
     'fields': 0,
     'config': 1.2,
     'runtime': 1,

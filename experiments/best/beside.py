@@ -10,7 +10,7 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
-from pneumo_jax import doors
+from pneumo_jax import doors, markdown
 from pneumo_jax.sweep import store, study, summary, table
 
 HERE = pathlib.Path(__file__).parent
@@ -62,7 +62,7 @@ QUOTED = [
 
 def main() -> None:
     """Write `results/beside.md` and put it into the project's README."""
-    text = table.lines(HEADS, [*own(), *map(list, QUOTED)])
+    text = markdown.table(HEADS, [*own(), *map(list, QUOTED)])
     table.publish(text, HERE / 'results' / 'beside.md', ROOT / 'README.md')
 
 

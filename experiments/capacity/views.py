@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 from tqdm import tqdm
 
-from pneumo_jax import doors, errors, runtime, trained
+from pneumo_jax import doors, errors, markdown, runtime, trained
 from pneumo_jax.augment import corruptions
 from pneumo_jax.evaluation import gather, metrics
 from pneumo_jax.sweep import study, table
@@ -30,7 +30,7 @@ HEADS = ('row', 'views', 'val AUROC', 'corrupted val AUROC', 'corrupted val loss
 def main() -> None:
     """Write `results/views.md` and put it into this folder's README."""
     runtime.start()
-    text = table.lines(HEADS, list(lines()))
+    text = markdown.table(HEADS, list(lines()))
     table.publish(text, HERE / 'results' / 'views.md', HERE / 'README.md')
 
 

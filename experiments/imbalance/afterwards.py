@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from pneumo_jax import doors
+from pneumo_jax import doors, markdown
 from pneumo_jax.evaluation import calibration, metrics
 from pneumo_jax.sweep import store, table
 
@@ -83,7 +83,7 @@ def main() -> None:
             pairs = zip(made, runs, strict=True)
             found = np.array([rates(one[rule], run.splits['test'][1]) for one, run in pairs])
             lines.append([row, rule, *map(table.spread, found.T), str(len(runs))])
-    text = table.lines(HEADS, lines)
+    text = markdown.table(HEADS, lines)
     table.publish(text, HERE / 'results' / 'afterwards.md', HERE / 'README.md')
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import spearmanr
 
-from pneumo_jax import doors
+from pneumo_jax import doors, markdown
 from pneumo_jax.sweep import store, table
 
 HERE = pathlib.Path(__file__).parent
@@ -45,7 +45,7 @@ def main() -> None:
         }
     vals = dict.fromkeys(run.line['row'].rpartition(', ')[2] for run in kept)
     lines = [line for val in vals for line in compared(kept, reframed, val)]
-    text = table.lines(HEADS, lines)
+    text = markdown.table(HEADS, lines)
     table.publish(text, HERE / 'results' / 'agreement.md', HERE / 'README.md')
 
 

@@ -10,7 +10,7 @@ test. It is what `python -m pneumo_jax audit` tells of any data.
 import pathlib
 import sys
 
-from pneumo_jax import data, doors
+from pneumo_jax import data, doors, markdown
 from pneumo_jax.audit import glance
 from pneumo_jax.config import defaults
 from pneumo_jax.sweep import table
@@ -27,7 +27,7 @@ def main() -> None:
         for split, of in found.items():
             numbers = (of['auroc'], of['accuracy'], *of['recall'].values())
             rows.append([val, split, *(f'{number:.3f}' for number in numbers)])
-    table.publish(table.lines(HEADS, rows), HERE / 'results' / 'glance.md', HERE / 'README.md')
+    table.publish(markdown.table(HEADS, rows), HERE / 'results' / 'glance.md', HERE / 'README.md')
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pneumo_jax import doors, errors
+from pneumo_jax import doors, errors, markdown
 from pneumo_jax.sweep import store, table
 
 HERE = pathlib.Path(__file__).parent
@@ -40,7 +40,7 @@ def main(study: pathlib.Path) -> None:
         raise errors.UserError(f"{study} has no run of a row called 'RECIPE, split K'.")
     splits = list(next(iter(found.values())))
     heads = ['corrupted val AUROC', *splits, 'mean', 'ahead of the first']
-    text = table.lines(heads, compared(found))
+    text = markdown.table(heads, compared(found))
     table.publish(text, study / 'results' / 'choice.md', study / 'README.md')
 
 

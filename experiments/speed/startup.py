@@ -16,7 +16,7 @@ import tempfile
 import time
 from typing import Any
 
-from pneumo_jax import doors, errors, files, main  # light, as a child begins with them
+from pneumo_jax import doors, errors, files, main, markdown  # light, as a child begins with them
 
 HERE = pathlib.Path(__file__).parent
 PAGES = (
@@ -43,7 +43,7 @@ def measure_all() -> None:
     results = {'origin': runtime.provenance(), 'pages': pages}
     files.write_json(HERE / 'results' / 'startup.json', results)
     rows = [[p['page'], str(p['batch']), *(f'{s:.1f}' for s in p['seconds'])] for p in pages]
-    table.place(table.lines(HEADS, rows), 'startup', HERE / 'README.md')
+    table.place(markdown.table(HEADS, rows), 'startup', HERE / 'README.md')
 
 
 def _started(page: str, cache: pathlib.Path) -> tuple[float, int]:

@@ -23,6 +23,7 @@ from typing import Any
 
 from pneumo_jax import doors, errors, files
 from pneumo_jax.benchmark import figure, report
+from pneumo_jax.sweep import table
 
 MODELS = (
     'mlp',
@@ -109,23 +110,17 @@ def main(python: str, chosen: Sequence[str]) -> None:
             except errors.UserError as error:
                 failures.append(str(error))
     found = [json.loads(result(case).read_text()) for case in GRID if has(case)]
-    table = '\n'.join([HEAD, re.sub(r'[^|]+', '---', HEAD), *map(row, found)])
-    text = f'{about(found)}\n\n{table}'
+    lines = [HEAD, re.sub(r'[^|]+', '---', HEAD), *map(row, found)]
+    text = '\n'.join([about(found), '', *lines])
     files.write_text(RESULTS / 'table.md', text + '\n')
     rows = [row for one in found for row in one['rows']]
     figure.draw({**found[0], 'rows': rows}, RESULTS / 'speed.png')
     for readme in (HERE / 'README.md', ROOT / 'README.md'):
-        put(readme, 'speed', text)
-    put(HERE / 'README.md', 'others', '\n\n'.join(map(section, filter(has, (*OTHERS, *ON_A_GPU)))))
+        table.place(text, 'speed', readme)
+    others = '\n\n'.join(map(section, filter(has, (*OTHERS, *ON_A_GPU))))
+    table.place(others, 'others', HERE / 'README.md')
     if failures:
         raise errors.UserError(' '.join(failures))
-
-
-def put(readme: pathlib.Path, name: str, text: str) -> None:
-    """Replace what stands between the two marks `name`."""
-    mark = f'<!-- {name} -->'
-    before, _, after = readme.read_text().split(mark)
-    files.write_text(readme, f'{before}{mark}\n{text}\n{mark}{after}')
 
 
 def has(case: str) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from tqdm import tqdm
 
-from pneumo_jax import doors, errors, runtime, trained
+from pneumo_jax import doors, errors, markdown, runtime, trained
 from pneumo_jax.augment import corruptions
 from pneumo_jax.evaluation import gather, metrics, robustness
 from pneumo_jax.sweep import study, table
@@ -50,7 +50,7 @@ def main() -> None:
     }
     heads = ['AUROC on corrupted val', *(f'`{recipe}`' for recipe in recipes)]
     body = [[name, *(f'{score:.4f}' for score in each)] for name, each in rows.items()]
-    table.publish(table.lines(heads, body), HERE / 'results' / 'shifted.md', HERE / 'README.md')
+    table.publish(markdown.table(heads, body), HERE / 'results' / 'shifted.md', HERE / 'README.md')
 
 
 def by_corruption(folders: Sequence[pathlib.Path]) -> Float[np.ndarray, 'kinds nets']:

@@ -12,8 +12,9 @@ that $PNEUMO_JAX_WEIGHTS names.
 from pneumo_jax.sweep import Row, Study
 
 SMALL, LARGE = 'configs/vit.py:28', 'configs/vit_pretrained.py:112'
-# A small net, so that all rows and seeds at 28 px are half an hour of 2 cores, with the recipe of
-# `vit_pretrained.py`, so that only the beginning differs.
+# A small net, so that all rows and seeds at 28 px are half an hour of 2 cores. The recipe is that
+# of `vit_pretrained.py`, but for smaller crops, more epochs, and the learning rate of `vit.py`,
+# without a decay over layers.
 RECIPE: dict[str, object] = {
     'model.width': 64,
     'model.depth': 4,

@@ -15,8 +15,7 @@ from pneumo_jax.data.dataset import Dataset
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours, told apart by colour-blind readers.
-COLOURS = {'train': '#999999', 'val': '#0072B2', 'test': '#D55E00'}
+COLOURS = {'train': '#999999', 'val': canvas.BLUE, 'test': canvas.RED}
 ACROSS = 4  # pairs beside each other
 Found = dict[str, Any]
 

@@ -6,6 +6,7 @@ from typing import Any
 from pneumo_jax.audit.glance import MEANING
 from pneumo_jax.audit.shift import MEASURES
 from pneumo_jax.data.dataset import SPLITS
+from pneumo_jax.markdown import table
 
 Found = dict[str, Any]
 
@@ -37,17 +38,6 @@ def markdown(found: Found, figures: Iterable[str]) -> str:
     return '\n\n'.join(filter(None, parts)) + '\n'
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with its columns aligned: the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
-    lines = [
-        ' | '.join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(cells))
-        for cells in (list(zip(row, widths, strict=True)) for row in (heads, rule, *rows))
-    ]
-    return '\n'.join(f'| {line} |' for line in lines)
-
-
 def _prior(prior: Found) -> str:
     totals = {split: sum(counts.values()) for split, counts in prior.items()}
     rows = [
@@ -60,7 +50,7 @@ def _prior(prior: Found) -> str:
         ]
         for name in prior[SPLITS[0]]
     ]
-    return table(('class', *prior), [*rows, ['all', *(f'{n:,}' for n in totals.values())]])
+    return table(('class', *prior), [*rows, ['all', *(f'{n:,}' for n in totals.values())]], '>')
 
 
 def _patients(found: Found | None) -> str:
@@ -103,7 +93,7 @@ def _duplicates(found: Found) -> str:
     ]
     if not found['complete']:
         lines.append('There are more pairs than were counted.')
-    return '\n\n'.join((*lines, table(heads, rows)))
+    return '\n\n'.join((*lines, table(heads, rows, '>')))
 
 
 COUNTS = ('pairs', 'other_label', 'same_patient')
@@ -127,7 +117,7 @@ def _listed(pairs: Sequence[Found]) -> str:
         for pair in pairs
     ]
     heads = ('image', 'and', 'kind', 'correlation', 'same patient')
-    return f'## The first {len(pairs)} pairs\n\n{table(heads, rows)}'
+    return f'## The first {len(pairs)} pairs\n\n{table(heads, rows, ">")}'
 
 
 def _glance(found: Found) -> str:
@@ -136,7 +126,7 @@ def _glance(found: Found) -> str:
         for name, of in found.items()
     ]
     recalls = [f'recall of {name}' for name in found['test']['recall']]
-    return f'{MEANING}\n\n{table(("", "AUROC", "accuracy", *recalls), rows)}'
+    return f'{MEANING}\n\n{table(("", "AUROC", "accuracy", *recalls), rows, ">")}'
 
 
 def _images(found: Found) -> str:
@@ -146,7 +136,7 @@ def _images(found: Found) -> str:
         for name, of_class in classes.items()
     ]
     meaning = '\n'.join(f'- {name}: {what}' for name, what in MEASURES.items())
-    return f'{meaning}\n\n{table(("", *SPLITS, "d", "KS", "p"), rows)}'
+    return f'{meaning}\n\n{table(("", *SPLITS, "d", "KS", "p"), rows, ">")}'
 
 
 def _scores(found: Found) -> str:
@@ -157,7 +147,7 @@ def _scores(found: Found) -> str:
             *means, d, ks, p = _shifted(of_class)
             above = [f'{split["above_half"]:.1%}' for split in of_class['splits'].values()]
             rows.append([f'{run}, {name}', *means, *above, d, ks, p])
-    return table(heads, rows)
+    return table(heads, rows, '>')
 
 
 def _shifted(found: Found) -> list[str]:

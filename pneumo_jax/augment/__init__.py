@@ -34,7 +34,7 @@ def create(
     policy: str,
     shrink: int = 1,
 ) -> Augment | None:
-    """The operations whose field is neither 0, False nor '', in this order; None without any.
+    """The operations whose field is neither 0, False nor '', in the order below; None without any.
 
     Each image has a key of its own, and each operation one that its name gives: switching one on
     changes nothing that the others draw. The image is clipped after every operation, as bytes
@@ -44,15 +44,15 @@ def create(
       crop: the least share of the area that is kept.
       flip: left-right, for half of the images.
       rotate, shear: the largest angle, in degrees, either way.
+      shrink: above 1, images come so many times as large along both sides, are moved (the above)
+        at that size, and become the mean of each square.
       brightness, contrast, gamma: the largest natural logarithm of the factor (of the exponent).
       blur: the largest standard deviation, as a share of the height; a third of the images.
+      sharpness: the largest departure from factor 1; half of the images.
       noise: the largest standard deviation; half of the images.
       jpeg: the lowest quality, up to 95; half of the images.
-      sharpness: the largest departure from factor 1; half of the images.
       cutout: the largest side of the square, as a share of the height; half of the images.
       policy: 'randaugment' or 'trivialaugment', on top of the above.
-      shrink: above 1, images come so many times as large along both sides. They are moved at
-        their own size, then shrunk to the mean of each square, then lit.
 
     Raises:
       UserError: for a number out of its range, or an unknown policy.

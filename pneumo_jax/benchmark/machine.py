@@ -21,6 +21,7 @@ from pneumo_jax import runtime
 
 SECONDS = 0.2  # of every size
 DTYPES = ('float32', 'bfloat16')
+LARGEST = 8192  # side of a matrix
 COPIED = 2**28  # bytes, more than any cache has
 
 
@@ -42,13 +43,13 @@ def main() -> None:
     print(json.dumps(found))
 
 
-def product_rate(dtype: str, largest: int = 8192) -> float:
+def product_rate(dtype: str) -> float:
     """Floating-point operations a second in the product of two square matrices, of the best size.
 
     The sizes double while one product takes less than `SECONDS`.
     """
     multiply, best, size = jax.jit(jnp.matmul), 0.0, 256
-    while size <= largest:
+    while size <= LARGEST:
         matrix = jax.random.normal(jax.random.key(0), (size, size)).astype(dtype)
         seconds = time_of(multiply, matrix, matrix)
         best = max(best, 2 * size**3 / seconds)

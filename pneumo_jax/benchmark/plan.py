@@ -42,7 +42,12 @@ class Options:
 
 
 def groups(options: Options) -> list[Group]:
-    """The groups to measure, after every check that needs no device."""
+    """The groups to measure, after every check that needs no device.
+
+    Raises:
+        UserError: the data cannot be read or are fewer than a step takes, the peers have no torch,
+            or a case cannot be.
+    """
     given = data.load(name='', size=options.sizes[0], path=options.data) if options.data else None
     channels, classes = (given.image_shape[2], len(given.classes)) if given else (1, 2)
     if options.memory_limit and not options.largest_batch:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pneumo_jax.benchmark.cases import MEASURES, OURS
+from pneumo_jax.markdown import table
 
 Found = dict[str, Any]
 MISSING = '-'
@@ -63,7 +64,7 @@ def speed(rows: Sequence[Found], measures: Sequence[str]) -> str:
         ]
         for row in rows
     ]
-    return f'## Images a second\n\n{names}\n\n{table(heads, cells)}' if cells else ''
+    return f'## Images a second\n\n{names}\n\n{table(heads, cells, "<")}' if cells else ''
 
 
 def work(rows: Sequence[Found]) -> str:
@@ -87,7 +88,7 @@ def work(rows: Sequence[Found]) -> str:
         'with more images a second is the faster. The rate of products of matrices in the same '
         'type is 100 %.'
     )
-    return f'## Work of a train step\n\n{note}\n\n{table(heads, cells)}' if cells else ''
+    return f'## Work of a train step\n\n{note}\n\n{table(heads, cells, "<")}' if cells else ''
 
 
 def scaling(rows: Sequence[Found], machine: Found) -> str:
@@ -114,7 +115,7 @@ def scaling(rows: Sequence[Found], machine: Found) -> str:
         if machine['platform'] == 'cpu'
         else 'Devices are those of each process.'
     )
-    return f'## Weak scaling\n\n{note}\n\n{table(heads, body)}' if body else ''
+    return f'## Weak scaling\n\n{note}\n\n{table(heads, body, "<")}' if body else ''
 
 
 def seeds(rows: Sequence[Found]) -> str:
@@ -130,7 +131,7 @@ def seeds(rows: Sequence[Found]) -> str:
         for row, one in beside_one(rows, lambda case: case['seeds'] > 1)
     ]
     heads = ['case', 'seeds', 'together', 'one after another', 'gain']
-    return f'## Seeds, images a second of all\n\n{table(heads, body)}' if body else ''
+    return f'## Seeds, images a second of all\n\n{table(heads, body, "<")}' if body else ''
 
 
 def communication(rows: Sequence[Found]) -> str:
@@ -163,7 +164,7 @@ def communication(rows: Sequence[Found]) -> str:
             )
     heads = ['case', 'who', 'operations', '4 x parameters', 'gradients', 'other forms of gradients']
     heads += ['BatchNorm', 'metrics', 'all bytes', 'asynchronous']
-    return f'## Communication of a step, bytes\n\n{table(heads, body)}' if body else ''
+    return f'## Communication of a step, bytes\n\n{table(heads, body, "<")}' if body else ''
 
 
 def largest(rows: Sequence[Found]) -> str:
@@ -178,7 +179,7 @@ def largest(rows: Sequence[Found]) -> str:
         for row in rows
     ]
     heads = ['case', 'who', 'largest batch', 'limit GiB']
-    return f'## Largest batch, to a sixteenth\n\n{table(heads, body)}' if body else ''
+    return f'## Largest batch, to a sixteenth\n\n{table(heads, body, "<")}' if body else ''
 
 
 def errors(rows: Sequence[Found]) -> str:
@@ -188,7 +189,8 @@ def errors(rows: Sequence[Found]) -> str:
         for row in rows
         for what, line in row['errors'].items()
     ]
-    return f'## Not measured\n\n{table(["case", "who", "what", "why"], body)}' if body else ''
+    heads = ['case', 'who', 'what', 'why']
+    return f'## Not measured\n\n{table(heads, body, "<")}' if body else ''
 
 
 def beside_one(
@@ -204,6 +206,7 @@ def beside_one(
 
 
 def median(row: Found, what: str) -> float:
+    """The middle one of a row's rates, in images a second."""
     return row['images_per_second'][what]['median']
 
 
@@ -223,14 +226,3 @@ def figures(value: float) -> str:
 def number(value: float | None, form: str, scale: float = 1) -> str:
     """`value` times `scale` as `form` has it, or a dash."""
     return MISSING if value is None else format(value * scale, form)
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, numbers to the right."""
-    safe = [[cell.replace('|', '\\|') for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(heads, *safe, strict=True)]
-    lines = [heads, ['-' * width for width in widths], *safe]
-    return '\n'.join(
-        '| ' + ' | '.join(f'{cell:<{w}}' for cell, w in zip(line, widths, strict=True)) + ' |'
-        for line in lines
-    )

@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pneumo_jax import data, errors, files
+from pneumo_jax import data, errors, files, host
 from pneumo_jax.benchmark import cases, figure, images, plan, report, results, rounds, search
 from pneumo_jax.benchmark.cases import Case, Group
 from pneumo_jax.benchmark.plan import Options
@@ -66,7 +66,10 @@ def run(options: Options) -> None:
 
 @contextlib.contextmanager
 def folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Make `out`, keep others out of it, and give a folder in it that goes at the end."""
+    """Make `out`, keep others out of it, and give a folder in it that goes at the end.
+
+    Raises UserError where `out` cannot be written to, or another benchmark is in it.
+    """
     with contextlib.ExitStack() as stack:
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -147,7 +150,7 @@ class Session:
         """Find the largest batch of `case`, and keep it."""
         on_cpu = self.found['machine']['platform'] == 'cpu'
         given = int(self.options.memory_limit * 2**30)
-        limit = (given or int(MEMORY_SHARE * search.available_bytes())) if on_cpu else 0
+        limit = (given or int(MEMORY_SHARE * host.available_bytes())) if on_cpu else 0
         self.tick(f'largest batch, {case.name}')
         row = search.search(case, self.start_try, limit, self.bar.set_description_str)
         results.put(self.found['largest_batches'], [row])
@@ -161,6 +164,7 @@ class Session:
         return self.starter.start(case, file, limit)
 
     def tick(self, what: str) -> None:
+        """Move the bar on, and let it say what is done now."""
         self.bar.set_description_str(what)
         self.bar.update()
 

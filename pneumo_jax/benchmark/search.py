@@ -6,7 +6,6 @@ process may allocate `memory_limit` bytes.
 """
 
 import dataclasses
-import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -64,11 +63,3 @@ def search(
         row['error'] = str(error)
         row['batch'] = max((one['batch'] for one in tries if one['fits']), default=0)
     return {**row, 'tries': tries}
-
-
-def available_bytes() -> int:
-    """Memory that a new process can have without swapping; 0 where the system does not tell."""
-    info = pathlib.Path('/proc/meminfo')
-    if not info.exists():
-        return 0
-    return int(info.read_text().split('MemAvailable:')[1].split()[0]) * 1024

@@ -45,7 +45,10 @@ def load(path: pathlib.Path, *, size: int, val_fraction: float, seed: int) -> Da
 
 
 def read(path: pathlib.Path, only: str = '') -> tuple[dict[str, Split], tuple[str, ...]]:
-    """The splits in the file, or the `only` one, and the class names if it has any."""
+    """The splits in the file, or the `only` one, and the class names if it has any.
+
+    Raises UserError where the file is missing, damaged, too large, or not of this form.
+    """
     arrays = _arrays(path)
     with_val = any(key.startswith('val_') for key in arrays)
     usual = [split for split in SPLITS if split != 'val' or with_val]

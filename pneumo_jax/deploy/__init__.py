@@ -1,1 +1,1 @@
-"""What a finished run is for: predictions for image files."""
+"""What a finished run is for: predictions for image files, and files for other programs."""

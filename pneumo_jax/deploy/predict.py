@@ -2,7 +2,7 @@
 
 import pathlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -38,11 +38,10 @@ def predict(
     prevalence: float | None = None,
     calibration: pathlib.Path | None = None,
     maps: pathlib.Path | None = None,
-    say: Callable[[str], None] = print,
 ) -> Outcome:
     """Predict all images in `paths`.
 
-    With `out` the rows go there, and files that are in it are skipped; without it they are said.
+    With `out` the rows go there, and files that are in it are skipped; without it they are printed.
     With `maps` an overlay of every image goes to that folder. A file that cannot be read stops
     nothing. `batch_size` is that of the run's scoring unless given.
 
@@ -59,7 +58,7 @@ def predict(
     size = batch_size or model.trained.records[0]['config']['eval_batch_size']
     painter = heatmaps.Painter(model.trained, maps) if maps else None
     if out is None:
-        shown = screen.Screen(files, model.trained.classes, say)
+        shown = screen.Screen(files, model.trained.classes)
         return _stream(model, files, size, painter, shown)
     wanted = {
         str(file.path): file.key if painter is None or painter.has(file) else None for file in files

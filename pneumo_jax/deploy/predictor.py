@@ -11,9 +11,10 @@ from jaxtyping import Float, UInt8
 
 from pneumo_jax import errors, runtime, trained
 from pneumo_jax.data.preprocess import Preprocess
-from pneumo_jax.evaluation import calibration, fitted, metrics
+from pneumo_jax.evaluation import calibration, fitted, metrics, uncertainty
 
 Row = dict[str, Any]
+BIT = np.log(2)  # nats
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class Predictor:
         at_fit = fit.probabilities(logits) if fit else metrics.softmax(logits)
         probabilities = calibration.prior_correct(at_fit, *self.shares) if self.shares else at_fit
         of_members = np.stack([metrics.softmax(member) for member in each])
-        shared = entropy(of_members.mean(0)) - entropy(of_members).mean(0)
+        shared = uncertainty.mutual_information(of_members) / BIT
         classes, threshold = self.trained.classes, fit and fit.threshold
         values: dict[str, Any] = {
             'class': [classes[i] for i in probabilities.argmax(1)],
@@ -69,8 +70,8 @@ class Predictor:
             'set': fit and [list(names) for names in fit.sets(at_fit)],
             'positive': None if threshold is None else at_fit[:, 1] > threshold,
             'radiograph': fit and fit.is_radiograph(images),
-            'entropy': entropy(probabilities),
-            'disagreement': np.maximum(shared, 0) if len(each) > 1 else None,
+            'entropy': uncertainty.entropy(probabilities) / BIT,
+            'disagreement': shared if len(each) > 1 else None,
         }
         return [
             {name: None if found is None else _plain(found[i]) for name, found in values.items()}
@@ -127,11 +128,6 @@ def _shares(run: pathlib.Path, loaded: trained.Trained) -> Float[np.ndarray, ' k
     if not shares.all():
         raise errors.UserError(f'--prevalence: the val split of {run} lacks a class.')
     return shares
-
-
-def entropy(probabilities: Float[np.ndarray, '... k']) -> Float[np.ndarray, '...']:
-    """Shannon's entropy in bits."""
-    return -(probabilities * np.log2(np.maximum(probabilities, np.finfo(float).tiny))).sum(-1)
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Predictions as a table on the terminal."""
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pneumo_jax.deploy.walk import File
@@ -12,18 +12,16 @@ WIDEST = 60  # characters of a file's path
 class Screen:
     """Lines of one width, as they come: file, class, probability, set and entropy."""
 
-    def __init__(
-        self, files: Sequence[File], classes: Sequence[str], say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, files: Sequence[File], classes: Sequence[str]) -> None:
         # Of two classes the second is the ill one, and its probability the one to look at.
         self._judged = classes[1] if len(classes) == 2 else None
         self._width = max(4, *(len(shown(file.path)) for file in files))
         self._class = max(5, *map(len, classes))
         self._set = len(' or '.join(classes))
-        self._say, self._begun = say, False
+        self._begun = False
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Say the rows, below a heading."""
+        """Print the rows, below a heading."""
         if not self._begun:
             self._begun = True
             self._line('file', 'class', f'P({self._judged or "class"})', 'set', 'entropy', '')
@@ -41,7 +39,7 @@ class Screen:
     ) -> None:
         head = len(f'P({self._judged or "class"})')
         line = f'{name:{self._width}}  {kind:{self._class}}  {probability:>{head}}  '
-        self._say(f'{line}{held:{self._set}}  {bits:>7}  {more}'.rstrip())
+        print(f'{line}{held:{self._set}}  {bits:>7}  {more}'.rstrip())
 
 
 def shown(path: pathlib.Path) -> str:

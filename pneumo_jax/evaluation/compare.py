@@ -84,7 +84,7 @@ def _found(
 def _alone(
     own: Float[np.ndarray, ' n'], labels: Int[np.ndarray, ' n'], patients: np.ndarray | None
 ) -> Found:
-    drawn = statistics.drawn(labels, 2000, 0, patients)
+    drawn = statistics.drawn(labels, statistics.RESAMPLES, 0, patients)
     found = scores.of_probabilities(np.stack([1 - own, own], 1), labels, drawn)
     found |= scores.of_decisions((own > 0.5).astype(int), labels, 2, drawn)
     return scores.to_json({name: found[name] for name in METRICS})
@@ -114,9 +114,8 @@ def _about(found: Found) -> str:
     many = found['patients']
     units = 'images' if many is None else f'the {many:,} patients'
     sides = [f'{side}: {told["folder"]} ({told["title"]})' for side, told in found['runs'].items()]
-    return '\n'.join(
-        [*sides, f'{found["images"]:,} images; 95 % intervals by 2,000 resamples of {units}.']
-    )
+    intervals = f'95 % intervals by {statistics.RESAMPLES:,} resamples of {units}'
+    return '\n'.join([*sides, f'{found["images"]:,} images; {intervals}.'])
 
 
 def _tables(found: Found) -> list[Table]:

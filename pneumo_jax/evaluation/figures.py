@@ -14,6 +14,7 @@ from pneumo_jax.evaluation import metrics
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+SAMPLES = 5  # of a class
 _Scored = tuple[Float[np.ndarray, 'n k'], Int[np.ndarray, ' n']]
 
 
@@ -116,6 +117,7 @@ def roc_curve(
     name: str,
     **style: Any,
 ) -> None:
+    """One curve, with its area in the legend; none where the labels leave it undefined."""
     from sklearn.metrics import roc_curve
 
     area = metrics.auroc(scores, positive)
@@ -161,16 +163,15 @@ def samples(
     classes: Sequence[str],
     title: str,
     path: pathlib.Path,
-    per_class: int = 5,
 ) -> None:
     """The first images of every class that has any: a row per class, the last class on top."""
     rows = [i for i in reversed(range(len(classes))) if (labels == i).any()]
-    figure = canvas.figure(1.7 * per_class, 1.95 * len(rows), title)
-    grid = figure.subplots(len(rows), per_class, squeeze=False)
+    figure = canvas.figure(1.7 * SAMPLES, 1.95 * len(rows), title)
+    grid = figure.subplots(len(rows), SAMPLES, squeeze=False)
     for axes in grid.flat:
         axes.axis('off')
     for row, label in zip(grid, rows, strict=True):
-        shown = images[np.flatnonzero(labels == label)[:per_class]]
+        shown = images[np.flatnonzero(labels == label)[:SAMPLES]]
         for axes, image in zip(row, shown, strict=False):
             axes.imshow(image, cmap='gray', vmin=0, vmax=255)
             axes.set_title(canvas.cut(classes[label]), fontsize=10)

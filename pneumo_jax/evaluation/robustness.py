@@ -18,7 +18,7 @@ from tqdm import tqdm
 from pneumo_jax import errors, files, runtime
 from pneumo_jax.augment import corruptions
 from pneumo_jax.data.dataset import Dataset, Split
-from pneumo_jax.evaluation import metrics, robustness_report, scoring
+from pneumo_jax.evaluation import metrics, robustness_report, scoring, statistics
 from pneumo_jax.trained import Trained
 
 SEED = 0  # of the noise and of the resamples
@@ -126,7 +126,7 @@ def summary(
     balance = plain[np.searchsorted(classes, labels)]
 
     def estimate(wrong: Float[np.ndarray, ' n']) -> list[float]:
-        low, high = np.percentile(weights @ wrong, (2.5, 97.5))
+        low, high = np.percentile(weights @ wrong, statistics.LEVEL)
         return [float(balance @ wrong), float(low), float(high)]
 
     rows = {

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pneumo_jax import canvas
+from pneumo_jax import markdown as md
 from pneumo_jax.augment import corruptions
 
 Found = dict[str, Any]
@@ -14,36 +15,32 @@ Found = dict[str, Any]
 
 def markdown(found: Found) -> str:
     """The report as Markdown."""
-    return '\n'.join(_lines(found)) + '\n'
-
-
-def _lines(found: Found) -> Iterator[str]:
-    yield f'{found["run"]}: {found["images"]} test images of {found["data"]}, corrupted'
-    yield ''
-    yield 'Balanced error in percent, at severities 1 to 5, their mean, and its growth (relative'
-    yield 'balanced error) against the clean images; [95 % intervals over images].'
-    yield ''
-    heads = ['corruption', *map(str, corruptions.SEVERITIES), 'mean', 'relative']
     peer = found.get('against_alexnet')
-    yield _row([*heads, *(['BE', 'rBE'] if peer else [])])
-    yield _row(['---'] * (len(heads) + (2 if peer else 0)))
+    heads = ['corruption', *map(str, corruptions.SEVERITIES), 'mean', 'relative']
+    parts = [
+        f'{found["run"]}: {found["images"]} test images of {found["data"]}, corrupted',
+        'Balanced error in percent, at severities 1 to 5, their mean, and its growth (relative\n'
+        'balanced error) against the clean images; [95 % intervals over images].',
+        md.table([*heads, *(['BE', 'rBE'] if peer else [])], _rows(found, peer)),
+    ]
+    if peer:
+        parts.append(
+            'BE and rBE as in the paper: over those of AlexNet at 224 px, where 1 is as bad; -\n'
+            "where AlexNet's error did not grow. What is in pixels is larger on smaller images."
+        )
+    return '\n\n'.join(parts) + '\n'
+
+
+def _rows(found: Found, peer: Found | None) -> Iterator[list[str]]:
     blank = ['' for _ in corruptions.SEVERITIES]
-    yield _row(['clean', *blank, _percent(found['clean']), '', *(['', ''] if peer else [])])
+    yield ['clean', *blank, _percent(found['clean']), '', *(['', ''] if peer else [])]
     for name, row in found['corruptions'].items():
         cells = [name, *(f'{100 * value:.1f}' for value in row['severities'])]
         more = [_ratio(peer['be'][name]), _ratio(peer['rbe'][name])] if peer else []
-        yield _row([*cells, _percent(row['mean']), _percent(row['relative'], '+'), *more])
+        yield [*cells, _percent(row['mean']), _percent(row['relative'], '+'), *more]
     means = [_percent(found['mean']), _percent(found['relative'], '+')]
     more = [_ratio(peer['mean_be']), _ratio(peer['mean_rbe'])] if peer else []
-    yield _row(['**all**', *blank, *means, *more])
-    if peer:
-        yield ''
-        yield 'BE and rBE as in the paper: over those of AlexNet at 224 px, where 1 is as bad; -'
-        yield "where AlexNet's error did not grow. What is in pixels is larger on smaller images."
-
-
-def _row(cells: list[str]) -> str:
-    return '| ' + ' | '.join(cells) + ' |'
+    yield ['**all**', *blank, *means, *more]
 
 
 def _percent(estimate: list[float], sign: str = '') -> str:

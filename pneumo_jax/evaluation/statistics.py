@@ -18,6 +18,7 @@ Interval = tuple[float, float]
 Scorer = Callable[[Float[np.ndarray, 'r n']], Float[np.ndarray, ' r']]
 
 LEVEL = (2.5, 97.5)  # percentiles
+RESAMPLES = 2000
 
 
 def score(
@@ -32,17 +33,14 @@ def bootstrap(
     labels: Int[np.ndarray, ' n'],
     metric: str,
     *,
-    resamples: int = 2000,
-    seed: int = 0,
-    groups: Int[np.ndarray, ' n'] | None = None,
+    resamples: int = RESAMPLES,
 ) -> Interval:
     """The percentile 95 % interval of `score`, by resampling images.
 
-    With `groups` (the patient of every image) patients are resampled, with all their images
-    (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapters 8 and 13). Raises UserError
-    for an unknown metric, and where a class has no image.
+    Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13. Raises UserError for an
+    unknown metric, and where a class has no image.
     """
-    scores = _scorer(probabilities, labels, metric)(drawn(labels, resamples, seed, groups))
+    scores = _scorer(probabilities, labels, metric)(drawn(labels, resamples, 0, None))
     return _interval(scores)
 
 
@@ -52,16 +50,18 @@ def paired_bootstrap(
     labels: Int[np.ndarray, ' n'],
     metric: str,
     *,
-    resamples: int = 2000,
-    seed: int = 0,
-    groups: Int[np.ndarray, ' n'] | None = None,
+    resamples: int = RESAMPLES,
+    groups: Shaped[np.ndarray, ' n'] | None = None,
 ) -> tuple[float, float, float, float]:
     """`score` of a less that of b: the difference, its 95 % interval, and a two-sided p.
 
-    Both are scored on the same resamples. p is twice the smaller share of resamples on one side of
-    zero, counting the sample itself (Davison & Hinkley 1997, eq. 4.11), so at least 2 / (r + 1).
+    Both are scored on the same resamples; with `groups` (the patient of every image) these are of
+    patients, with all their images (Efron & Tibshirani 1993, chapter 8). p is twice the smaller
+    share of resamples on one side of zero, counting the sample itself (Davison & Hinkley 1997, eq.
+    4.11), so at least 2 / (r + 1). Raises UserError for an unknown metric, and where a class has no
+    image.
     """
-    weights = drawn(labels, resamples, seed, groups)
+    weights = drawn(labels, resamples, 0, groups)
     scorers = [_scorer(each, labels, metric) for each in (a, b)]
     gaps = scorers[0](weights) - scorers[1](weights)
     rarer = min(int((gaps <= 0).sum()), int((gaps >= 0).sum()))

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pneumo_jax import markdown as md
+
 NAMES = {
     'auroc': 'AUROC',
     'average_precision': 'average precision',
@@ -197,7 +199,5 @@ def as_text(table: Table) -> str:
 
 def as_markdown(table: Table) -> str:
     """A heading and a table."""
-    lines = [f'## {table.title}', '', '| ' + ' | '.join(table.heads) + ' |']
-    lines.append('|---|' + '---:|' * (len(table.heads) - 1))
-    lines += ['| ' + ' | '.join(row) + ' |' for row in table.rows]
-    return '\n'.join([*lines, *(['', table.note] if table.note else [])])
+    parts = [f'## {table.title}', md.table(table.heads, table.rows, '>'), table.note]
+    return '\n\n'.join(filter(None, parts))

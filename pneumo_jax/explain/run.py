@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from tqdm import tqdm
 
-from pneumo_jax import errors, explain, files
-from pneumo_jax.evaluation import metrics
+from pneumo_jax import errors, explain, files, markdown
+from pneumo_jax.evaluation import metrics, statistics
 from pneumo_jax.explain import drawing, faithfulness
 from pneumo_jax.trained import Trained
 
@@ -30,7 +30,10 @@ def methods(loaded: Trained) -> tuple[str, ...]:
 def targets(
     loaded: Trained, probabilities: Float[np.ndarray, 'n k'], wanted: str | None
 ) -> Targets:
-    """The class to explain for every image: the wanted one, or else the most probable."""
+    """The class to explain for every image: the wanted one, or else the most probable.
+
+    Raises UserError where the run does not know the wanted one.
+    """
     if wanted is None:
         return probabilities.argmax(1)
     if wanted not in loaded.classes:
@@ -54,7 +57,10 @@ def draw(
     wanted: str | None,
     out: pathlib.Path,
 ) -> list[pathlib.Path]:
-    """A figure for every image, and one of all of them where there are several; their paths."""
+    """A figure for every image, and one of all of them where there are several; their paths.
+
+    Raises UserError for a class that the run does not know, and where `out` cannot be written to.
+    """
     probabilities = metrics.softmax(loaded.logits(images))
     target = targets(loaded, probabilities, wanted)
     heats = maps(loaded, images, target, method)
@@ -104,20 +110,18 @@ def _areas(
     each = [faithfulness.areas(member, images, target, heats) for member in loaded.members]
     for name, areas in zip(('deletion', 'insertion'), np.mean(each, 0), strict=True):
         drawn = np.random.default_rng(SEED).integers(len(areas), size=(RESAMPLES, len(areas)))
-        low, high = np.percentile(areas[drawn].mean(1), (2.5, 97.5))
+        low, high = np.percentile(areas[drawn].mean(1), statistics.LEVEL)
         yield name, [float(areas.mean()), float(low), float(high)]
 
 
 def table(result: dict[str, Any]) -> str:
     """`compare`'s result as Markdown."""
-    lines = [
-        f'Deletion (lower is better) and insertion (higher), {result["run"]}, '
-        f'{result["images"]} images; mean [95 % interval over images]',
-        '',
-        '| method | deletion | insertion |',
-        '|---|---|---|',
+    rows = [
+        [name, *(f'{mean:.3f} [{low:.3f}, {high:.3f}]' for mean, low, high in areas.values())]
+        for name, areas in result['methods'].items()
     ]
-    for name, areas in result['methods'].items():
-        cells = [f'{mean:.3f} [{low:.3f}, {high:.3f}]' for mean, low, high in areas.values()]
-        lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines)
+    return (
+        f'Deletion (lower is better) and insertion (higher), {result["run"]}, '
+        f'{result["images"]} images; mean [95 % interval over images]\n\n'
+        + markdown.table(('method', 'deletion', 'insertion'), rows)
+    )

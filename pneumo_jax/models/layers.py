@@ -159,4 +159,5 @@ def drop_rates(last: float, depth: int) -> list[float]:
 def check_odd(kernel: int) -> None:
     """Only odd kernels keep a map's size."""
     if kernel % 2 == 0:
-        raise UserError(f'kernel={kernel} must be odd; use {kernel - 1 or 3} or {kernel + 1}.')
+        near = f'{max(1, kernel - 1)} or {max(3, kernel + 1)}'
+        raise UserError(f'kernel={kernel} must be odd; use {near}.')

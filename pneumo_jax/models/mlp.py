@@ -12,6 +12,8 @@ from pneumo_jax.models.layers import Dense, torch_default
 
 
 class MLP(nn.Module):
+    """`hidden` units with ReLU, and the head."""
+
     num_classes: int
     hidden: int = 128
     dtype: Dtype = jnp.float32

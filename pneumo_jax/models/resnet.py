@@ -102,13 +102,19 @@ class ResNet18(nn.Module):
 
 
 class ResNet50(ResNet18):
+    """Of bottlenecks, whose output has four times the channels of the stage's width."""
+
     layout = BOTTLENECK
     blocks: tuple[int, ...] = (3, 4, 6, 3)
 
 
 class SEResNet18(ResNet18):
+    """ResNet18 with squeeze and excitation."""
+
     excite = True
 
 
 class SEResNet50(ResNet50):
+    """ResNet50 with squeeze and excitation."""
+
     excite = True

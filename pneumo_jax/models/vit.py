@@ -52,6 +52,8 @@ def attend(query: Heads, key: Heads, value: Heads, softmax: Callable[[Array], Ar
 
 
 class Attention(nn.Module):
+    """Every token looks at all tokens, in `heads` ways, whose values are projected together."""
+
     heads: int
     dense: Layer
 
@@ -122,7 +124,7 @@ class ViT(nn.Module):
         super().__post_init__()
 
     def sizes(self) -> tuple[int, int, int]:
-        """Width, depth and heads."""
+        """Width, depth and heads. Raises UserError for an unknown variant."""
         if self.variant not in VARIANTS:
             raise errors.unknown('ViT variant', self.variant, VARIANTS)
         width, depth, heads = VARIANTS[self.variant]

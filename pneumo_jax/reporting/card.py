@@ -4,12 +4,11 @@ Mitchell et al. 2019, Model Cards for Model Reporting (arXiv:1810.03993).
 """
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pneumo_jax import config
+from pneumo_jax import config, markdown
 from pneumo_jax.evaluation import tables
-from pneumo_jax.evaluation.tables import Table
 from pneumo_jax.reporting import sources, words
 from pneumo_jax.reporting.facts import SCORED, Facts
 
@@ -119,7 +118,7 @@ def _training(facts: Facts) -> str:
         rows = [[field, str(value)] for field, value in config.stated(record['config']).items()]
         origin = record['origin']
         rows += [[name, str(origin[name])] for name in ('command', 'commit', 'device')]
-        parts.append(_table(Table('', ['field', 'value'], rows)))
+        parts.append(_table(['field', 'value'], rows))
     return '\n\n'.join([*parts, 'What is not named has the defaults of `pneumo_jax/fields.py`.'])
 
 
@@ -131,13 +130,13 @@ def _evaluation(facts: Facts) -> Iterator[str]:
     ]
     rows.append(['n, images', *(f'{len(facts.seen[split].labels):,}' for split in SCORED)])
     yield 'The most probable class decides; 95 % intervals in brackets.'
-    yield _table(Table('', ['', *SCORED], rows))
+    yield _table(['', *SCORED], rows)
     rows = [
         [name, tables.percent(1 - facts.fitted.alpha), f'{own["value"]:.1%}', f'{own["images"]:,}']
         for name, own in words.coverage(facts, 'test').items()
     ]
     yield 'Conformal sets, calibrated on val:'
-    yield _table(Table('', ['class', 'promised', 'held, test', 'images'], rows))
+    yield _table(['class', 'promised', 'held, test', 'images'], rows)
     yield words.times_scored(facts)
 
 
@@ -157,7 +156,5 @@ def _listing(title: str, points: list[str]) -> str:
     return f'## {title}\n\n' + '\n'.join(f'- {plain(point)}' for point in points)
 
 
-def _table(table: Table) -> str:
-    """Without a title; every cell escaped."""
-    rows = [[plain(cell) for cell in row] for row in table.rows]
-    return tables.as_markdown(table._replace(rows=rows)).split('\n', 2)[2]
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return markdown.table(heads, [[plain(cell) for cell in row] for row in rows])

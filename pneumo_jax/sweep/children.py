@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
-from pneumo_jax import errors
+from pneumo_jax import errors, host
 from pneumo_jax.sweep.study import Run
 from pneumo_jax.training import workdir
 
@@ -41,7 +41,7 @@ class _Child:
 def jobs(wanted: int | None) -> int:
     """How many at a time: as wanted, or one on a GPU and one a core without; never too many."""
     gpu = shutil.which('nvidia-smi') and os.environ.get('JAX_PLATFORMS') != 'cpu'
-    return max(1, min(wanted or (1 if gpu else len(_cores())), _room()))
+    return max(1, min(wanted or (1 if gpu else len(host.cores())), _room()))
 
 
 def command(run: Run, runs: pathlib.Path) -> list[str]:
@@ -142,19 +142,13 @@ def _in_use(folder: pathlib.Path) -> bool:
         return True
 
 
-def _cores() -> list[int]:
-    if hasattr(os, 'sched_getaffinity'):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
 @contextlib.contextmanager
 def _on_cores(slot: int, jobs: int) -> Iterator[None]:
     """A child that is started in the block has its share of the cores, where there is such."""
     if not hasattr(os, 'sched_setaffinity'):
         yield
         return
-    cores = _cores()
+    cores = host.cores()
     share = len(cores) // jobs  # the same for all: how sums are split among cores changes last bits
     own = cores[slot * share : (slot + 1) * share] or [cores[slot % len(cores)]]
     os.sched_setaffinity(0, own)
@@ -166,7 +160,5 @@ def _on_cores(slot: int, jobs: int) -> Iterator[None]:
 
 def _room() -> int:
     """How many runs the available memory holds, where the system tells."""
-    info = pathlib.Path('/proc/meminfo')
-    lines = info.read_text().splitlines() if info.exists() else []
-    free = [int(line.split()[1]) for line in lines if line.startswith('MemAvailable:')]
-    return free[0] // (GIB_OF_A_RUN * 2**20) if free else sys.maxsize
+    free = host.available_bytes()
+    return free // (GIB_OF_A_RUN * 2**30) if free else sys.maxsize

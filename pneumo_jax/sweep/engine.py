@@ -185,9 +185,9 @@ def _write(task: _Task, kept: Sequence[Kept]) -> None:
     """Table and figure, from what is stored alone, and the table's place in the READMEs."""
     found = summary.summaries(task.study, kept)
     text = table.table(task.study, found, [run.weights for run in task.runs])
-    files.write_text(task.results / 'table.md', text)
-    files.write_text(task.results / 'seeds.md', table.seeds(found))
+    files.write_text(task.results / 'table.md', f'{text}\n')
+    files.write_text(task.results / 'seeds.md', f'{table.seeds(found)}\n')
     figure.draw(task.study.question, task.study.baseline, found, task.results / 'figure.png')
     for readme in (task.folder / 'README.md', pathlib.Path('README.md')):
         table.place(text, task.folder.name, readme)
-    print(f'\n{text}\nTable, seeds and figure are in {task.results}')
+    print(f'\n{text}\n\nTable, seeds and figure are in {task.results}')

@@ -11,7 +11,6 @@ from pneumo_jax.evaluation import statistics
 from pneumo_jax.sweep.store import Kept
 from pneumo_jax.sweep.study import Study
 
-RESAMPLES = 2000
 INTERVALS = ('auroc', 'accuracy', 'specificity')
 
 
@@ -77,7 +76,7 @@ def _summary(study: Study, row: str, runs: Sequence[Kept], predicted: Predicted 
         return Summary(row, note, runs, {}, {})
     labels = predicted.labels
     intervals = {
-        metric: statistics.bootstrap(predicted.probabilities, labels, metric, resamples=RESAMPLES)
+        metric: statistics.bootstrap(predicted.probabilities, labels, metric)
         for metric in INTERVALS
     }
     ensemble = {
@@ -98,9 +97,7 @@ def _tests(predicted: dict[str, Predicted], baseline: str) -> dict[str, tuple[fl
         if row != baseline and np.array_equal(own.labels, base.labels)
     }
     of_auroc = [
-        statistics.paired_bootstrap(
-            own.probabilities, base.probabilities, base.labels, 'auroc', resamples=RESAMPLES
-        )[-1]
+        statistics.paired_bootstrap(own.probabilities, base.probabilities, base.labels, 'auroc')[-1]
         for own in rows.values()
     ]
     of_errors = [statistics.mcnemar(own.right, base.right) for own in rows.values()]

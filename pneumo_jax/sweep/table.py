@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from pneumo_jax import errors, files
+from pneumo_jax import errors, files, markdown
+from pneumo_jax.evaluation.statistics import RESAMPLES
 from pneumo_jax.sweep.study import Study
-from pneumo_jax.sweep.summary import INTERVALS, RESAMPLES, Summary
+from pneumo_jax.sweep.summary import INTERVALS, Summary
 
 HEADS = (
     *('row', 'seeds', 'test AUROC [95 % CI]', 'test ACC [95 % CI]', 'Normal recall'),
@@ -21,7 +22,8 @@ WEIGHTS = {'last': "the last epoch's weights", 'best': 'the weights that were be
 
 def table(study: Study, found: Sequence[Summary], weights: Sequence[str]) -> str:
     """How it was done, and a line for every row; `weights` are what the rows' configs score."""
-    return f'{_method(study, found, weights)}\n\n{lines(HEADS, [_row(study, s) for s in found])}'
+    rows = [_row(study, summary) for summary in found]
+    return f'{_method(study, found, weights)}\n\n{markdown.table(HEADS, rows)}'
 
 
 def seeds(found: Sequence[Summary]) -> str:
@@ -32,7 +34,7 @@ def seeds(found: Sequence[Summary]) -> str:
         for summary in found
         for run in summary.runs
     ]
-    return lines(heads, rows)
+    return markdown.table(heads, rows)
 
 
 def place(text: str, name: str, readme: pathlib.Path) -> None:
@@ -45,7 +47,7 @@ def place(text: str, name: str, readme: pathlib.Path) -> None:
     count = old.count(mark)
     if count not in (0, 2):
         raise errors.UserError(f'{readme} has the mark {mark} {count} times: 2 are needed, or 0.')
-    block = f'{mark}\n{text}{mark}'
+    block = f'{mark}\n{text}\n{mark}'
     new = re.sub(f'{re.escape(mark)}.*{re.escape(mark)}', lambda _: block, old, flags=re.DOTALL)
     if new != old:
         files.write_text(readme, new)
@@ -53,7 +55,7 @@ def place(text: str, name: str, readme: pathlib.Path) -> None:
 
 def publish(text: str, path: pathlib.Path, readme: pathlib.Path) -> None:
     """Print `text`, keep it as `path`, and place it in a README under the name of that file."""
-    files.write_text(path, text)
+    files.write_text(path, f'{text}\n')
     place(text, path.stem, readme)
     print(text)
 
@@ -109,12 +111,6 @@ def _p(p: float | None) -> str:
     if p is None:
         return '-'
     return f'{p:.3f}' if p >= 0.001 else '< 0.001'
-
-
-def lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    rule = ['---'] * len(heads)
-    return ''.join(f'| {" | ".join(cells)} |\n' for cells in (heads, rule, *rows))
 
 
 def _each(values: Iterable[str]) -> list[str]:

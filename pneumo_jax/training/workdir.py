@@ -108,7 +108,10 @@ def claim(
 
 
 def read(folder: pathlib.Path) -> dict[str, Any] | None:
-    """What `claim` wrote, or None in a folder without a run."""
+    """What `claim` wrote, or None in a folder without a run.
+
+    Raises UserError where it is damaged.
+    """
     path = folder / RUN
     if not path.exists():
         return None
@@ -168,7 +171,10 @@ def _cut_short(path: pathlib.Path) -> bool:
 
 @contextlib.contextmanager
 def locked(folder: pathlib.Path) -> Iterator[None]:
-    """Keep a second process out of the folder; the lock ends with the process, however it ends."""
+    """Keep a second process out of the folder; the lock ends with the process, however it ends.
+
+    Raises UserError in the second process, and where there can be no lock.
+    """
     try:
         file = (folder / '.lock').open('w')
     except OSError as error:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pneumo_jax import data
-from pneumo_jax.audit import duplicates, glance, patients, report, run, scores, shift
+from pneumo_jax.audit import duplicates, glance, patients, run, scores, shift
 from pneumo_jax.data.dataset import SPLITS, Dataset, Split
 from pneumo_jax.errors import UserError
 
@@ -274,12 +274,6 @@ def test_a_place_that_cannot_be_written(tmp_path: pathlib.Path) -> None:
     (tmp_path / 'file').write_text('')
     with pytest.raises(UserError, match=r'cannot write to .*file.*another --out'):
         run.audit(made_up(), [], tmp_path / 'file')
-
-
-def test_tables_are_aligned() -> None:
-    assert report.table(('a', 'long'), [['one', '1'], ['b', '22']]) == (
-        '| a   | long |\n| --- | ---: |\n| one |    1 |\n| b   |   22 |'
-    )
 
 
 def test_the_door_tells_of_shared_patients(

@@ -191,17 +191,28 @@ def test_maps_of_a_mixed_ensemble_are_of_a_method_that_all_have(
     assert asked == ['integrated', 'integrated']
 
 
-def test_the_table_on_the_terminal(runs: Any, folder: pathlib.Path) -> None:
-    lines: list[str] = []
+def test_the_table_on_the_terminal(
+    runs: Any, folder: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / 'red\x1b[31m.png').write_bytes((folder / '0.png').read_bytes())
-    predict.predict([runs[0]], [folder], batch_size=4, say=lines.append)
+    predict.predict([runs[0]], [folder], batch_size=4)
+    lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ['file', 'class', 'P(Pneumonia)', 'set', 'entropy']
     assert len(lines) == 12 and '\x1b' not in ''.join(lines)
     file = walk.find([folder / '0.png'])[0]
-    wide = screen.Screen([file], ('a', 'b', 'c'), lines.append)
+    wide = screen.Screen([file], ('a', 'b', 'c'))
     row = {'file': 'x', 'class': 'c', 'p_c': 0.5, 'set': ['b', 'c'], 'entropy': 1.25}
     wide.add([{**row, 'radiograph': False}])
-    assert lines[-1].split() == [*'xc', '0.5000', 'b', 'or', 'c', '1.25', 'no', 'radiograph?']
+    assert capsys.readouterr().out.splitlines()[-1].split() == [
+        *'xc',
+        '0.5000',
+        'b',
+        'or',
+        'c',
+        '1.25',
+        'no',
+        'radiograph?',
+    ]
 
 
 def test_the_door(runs: Any, folder: pathlib.Path, tmp_path: pathlib.Path, door: Any) -> None:

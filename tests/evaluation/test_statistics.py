@@ -41,18 +41,21 @@ def test_scores_are_those_of_scikit_learn(metric: str) -> None:
 @pytest.mark.parametrize('metric', statistics.METRICS)
 @pytest.mark.parametrize('grouped', [False, True])
 def test_the_bootstrap_is_that_of_a_loop(metric: str, grouped: bool) -> None:
-    probabilities, labels = data(1, rows=2)
+    (a, labels), b = data(1, rows=2), data(8, rows=2)[0]
     groups = np.arange(N) // 4 if grouped else None
     units = N // 4 if grouped else N
-    drawn = np.random.default_rng(5).integers(units, size=(50, units))
+    drawn = np.random.default_rng(0).integers(units, size=(50, units))
     scores = []
     for picks in drawn:
         images = (4 * picks[:, None] + np.arange(4)).ravel() if grouped else picks
-        scores.append(
-            np.mean([brute(metric, row[images], labels[images]) for row in probabilities])
-        )
-    got = statistics.bootstrap(probabilities, labels, metric, resamples=50, seed=5, groups=groups)
-    assert got == pytest.approx(np.percentile(scores, [2.5, 97.5]), abs=1e-12)
+        of_rows = [[brute(metric, row[images], labels[images]) for row in side] for side in (a, b)]
+        scores.append(np.mean(of_rows, 1))
+    of_a, of_b = np.transpose(scores)
+    got = statistics.paired_bootstrap(a, b, labels, metric, resamples=50, groups=groups)
+    assert got[1:3] == pytest.approx(np.percentile(of_a - of_b, [2.5, 97.5]), abs=1e-12)
+    if not grouped:
+        alone = statistics.bootstrap(a, labels, metric, resamples=50)
+        assert alone == pytest.approx(np.percentile(of_a, [2.5, 97.5]), abs=1e-12)
 
 
 def test_a_resample_without_one_class_is_drawn_again() -> None:
@@ -71,19 +74,17 @@ def test_intervals_cover(metric: str) -> None:
     inside = 0
     for trial in range(trials):
         picks = np.random.default_rng(trial).integers(len(sample[1]), size=n)
-        low, high = statistics.bootstrap(
-            sample[0][:, picks], sample[1][picks], metric, resamples=400, seed=trial
-        )
+        low, high = statistics.bootstrap(sample[0][:, picks], sample[1][picks], metric)
         inside += low <= truth <= high
     assert 0.90 <= inside / trials <= 0.99
 
 
 def test_patients_make_intervals_wider() -> None:
-    probabilities, labels = data(3)
-    repeated = (np.repeat(probabilities, 6, 1), np.repeat(labels, 6))
+    (a, labels), b = data(3), data(9)[0]
+    repeated = (np.repeat(a, 6, 1), np.repeat(b, 6, 1), np.repeat(labels, 6), 'auroc')
     patients = np.repeat(np.arange(N), 6)
-    alone = np.subtract(*statistics.bootstrap(*repeated, 'auroc'))
-    grouped = np.subtract(*statistics.bootstrap(*repeated, 'auroc', groups=patients))
+    alone = np.subtract(*statistics.paired_bootstrap(*repeated)[1:3])
+    grouped = np.subtract(*statistics.paired_bootstrap(*repeated, groups=patients)[1:3])
     assert grouped / alone == pytest.approx(math.sqrt(6), rel=0.2)
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pneumo_jax import errors
+from pneumo_jax import errors, host
 from pneumo_jax.sweep import children
 from pneumo_jax.sweep.study import Run
 from pneumo_jax.training import workdir
@@ -48,16 +48,16 @@ def test_every_run_is_done_on_its_share_of_the_cores(
 
 @pytest.mark.parametrize('memory', [2, 7, 1000])
 def test_jobs_are_bounded_by_memory(monkeypatch: pytest.MonkeyPatch, memory: int) -> None:
-    monkeypatch.setattr(children, '_room', lambda: memory // children.GIB_OF_A_RUN)
-    monkeypatch.setattr(children, '_cores', lambda: list(range(16)))
+    monkeypatch.setattr(host, 'available_bytes', lambda: memory * 2**30)
+    monkeypatch.setattr(host, 'cores', lambda: list(range(16)))
     monkeypatch.setattr('shutil.which', lambda name: None)
     assert children.jobs(None) == {2: 1, 7: 2, 1000: 16}[memory]
     assert children.jobs(5) == {2: 1, 7: 2, 1000: 5}[memory]
 
 
 def test_a_gpu_has_one_job_unless_jax_is_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, '_room', lambda: 100)
-    monkeypatch.setattr(children, '_cores', lambda: list(range(16)))
+    monkeypatch.setattr(host, 'available_bytes', lambda: 0)
+    monkeypatch.setattr(host, 'cores', lambda: list(range(16)))
     monkeypatch.setattr('shutil.which', lambda name: '/usr/bin/nvidia-smi')
     monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
     assert children.jobs(None) == 16
