@@ -25,7 +25,7 @@ VERB = 'pretrain'
 UNUSED = (
     *('seeds', 'weights', 'views', 'score_corrupted', 'originals', 'pretrained.', 'finetune.'),
     *('mix.', 'loss.', 'optim.layer_decay', 'optim.sam', 'optim.ema', 'optim.swa'),
-    'checkpoint.best',
+    *('checkpoint.best', 'eval_batch_size'),
 )
 
 

@@ -45,7 +45,8 @@ def run(options: Options) -> None:
         starter = dataclasses.replace(starter, gpus=plan.gpus(machine))
         missing = [g for g in groups if not all(results.has(found['rows'], case) for case in g)]
         searched = plan.searches(groups) if options.largest_batch else []
-        limit = int(options.memory_limit * 2**30)
+        # A GPU has its own limit.
+        limit = int(options.memory_limit * 2**30) if machine['platform'] == 'cpu' else 0
         known = [one for one in found['largest_batches'] if limit in (0, one['memory_limit'])]
         searched = [case for case in searched if not results.has(known, case)]
         ticks = sum(rounds.units(group, options.measure, options.repeats) for group in missing)

@@ -1,5 +1,6 @@
 """One split of other data than a run was trained on: with labels, to be scored."""
 
+import dataclasses
 import os
 import pathlib
 
@@ -16,11 +17,12 @@ def load(
 ) -> Split:
     """The images and labels of `split` in an npz file, or in a folder [SPLIT/]CLASS/*.jpeg.
 
-    No other split need be there. Images become those of a model of `shape` (`images.fitted`).
+    No other split need be there. Images become those of a model of `shape` (`images.fitted`). Names
+    of classes, where the data have them, are looked up among `classes`, in any case of letters.
 
     Raises:
-      UserError: where there are no such data, an image is none for the model, their classes are
-        not `classes` (in any case), or there are images of one class alone.
+      UserError: where there are no such data, an image is none for the model, a class is none of
+        `classes`, or there are images of one class alone.
     """
     try:
         if path.is_dir():
@@ -29,12 +31,16 @@ def load(
             found, names = _file(path, split, shape)
     except OSError as error:
         raise UserError(f'the data cannot be read: {error}') from error
-    if names and [name.casefold() for name in names] != [name.casefold() for name in classes]:
-        given, wanted = ', '.join(names), ', '.join(classes)
-        raise UserError(f'{path}: the classes are {given}; those of the run are {wanted}.')
-    if found.labels.max(initial=0) >= len(classes):
-        given = f'labels to {found.labels.max()}'
-        raise UserError(f'{path}: has {given}; the run knows {len(classes)} classes.')
+    most = len(names or classes)
+    if found.labels.max(initial=0) >= most:
+        raise UserError(f'{path}: has labels to {found.labels.max()}, of {most} classes.')
+    if names:
+        places = {name.casefold(): place for place, name in enumerate(classes)}
+        if not {name.casefold() for name in names} <= places.keys():
+            given, wanted = ', '.join(names), ', '.join(classes)
+            raise UserError(f'{path}: the classes are {given}; those of the run are {wanted}.')
+        own = np.array([places[name.casefold()] for name in names], found.labels.dtype)
+        found = dataclasses.replace(found, labels=own[found.labels])
     present = np.unique(found.labels)
     if len(present) < 2:
         only = classes[present[0]]

@@ -136,7 +136,7 @@ def distributions(
     """Histograms of P(class 1), a row a class (or kind), with both thresholds."""
     groups = {name: seen.labels == i for i, name in enumerate(fitted.classes)}
     if seen.kinds is not None:
-        groups = {kind: seen.kinds == kind for kind in sorted(set(seen.kinds.tolist()))}
+        groups = {kind: seen.kinds == kind for kind in sorted({*seen.kinds.tolist()} - {''})}
     figure = canvas.figure(6.4, 0.9 + 1.5 * len(groups), title)
     rows = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, own), colour in zip(rows, groups.items(), canvas.COLOURS * 9, strict=False):

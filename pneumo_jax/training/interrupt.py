@@ -8,7 +8,8 @@ from pneumo_jax import runtime
 
 
 class StopRequest:
-    """Within the block, the first signal is noted in `signum` and a second one acts as ever."""
+    """Within the block, the first signal is noted in `signum`, and a second one, of either kind,
+    acts as ever."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -27,7 +28,7 @@ class StopRequest:
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
-        signal.signal(signum, self._handlers[signum])
+        self.__exit__()
 
     def poll(self, step: int) -> None:
         """Let the processes of a job agree, after every step, on whether to stop at it."""

@@ -137,9 +137,9 @@ def test_other_data(evaluated: pathlib.Path, tmp_path: pathlib.Path, enter: Ente
     assert (evaluated / 'scored.jsonl').read_text() == before
     coloured = np.concatenate([other.images, 255 - other.images, other.images], 3)
     for wrong, message in (
-        ({'classes': classes[::-1]}, 'those of the run are Normal, Pneumonia'),
+        ({'classes': np.array(['normal', 'tb'])}, 'those of the run are Normal, Pneumonia'),
         ({'test_images': coloured}, 'image 0 of test is in colour, 3 channels; this model takes 1'),
-        ({'test_labels': other.labels + 1}, 'labels to 2; the run knows 2 classes'),
+        ({'test_labels': other.labels + 1}, 'labels to 2, of 2 classes'),
     ):
         np.savez(tmp_path / 'wrong.npz', **{**given, **wrong})
         code, text, error = enter(*arguments, tmp_path / 'wrong.npz', '--sensitivity', '0.8')

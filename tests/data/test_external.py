@@ -69,6 +69,21 @@ def test_one_class_alone_cannot_be_scored(tmp_path: pathlib.Path) -> None:
         external.load(tmp_path / 'x.npz', 'test', (8, 8, 1), tuple('abcde'))
 
 
+def test_classes_are_found_by_their_names(tmp_path: pathlib.Path) -> None:
+    picture(tmp_path / 'bacteria/a.png', 10)
+    picture(tmp_path / 'Normal/b.png', 200)
+    three = ('normal', 'virus', 'bacteria')
+    found = external.load(tmp_path, 'test', (20, 20, 1), three)
+    assert dict(zip(found.labels.tolist(), found.images[:, 0, 0, 0].tolist(), strict=True)) == {
+        2: 10,
+        0: 200,
+    }
+    images = np.zeros((2, 16, 16), np.uint8)
+    given = {'test_images': images, 'test_labels': np.array([0, 1])}
+    np.savez(tmp_path / 'x.npz', **given, classes=np.array(['Virus', 'NORMAL']))
+    assert external.load(tmp_path / 'x.npz', 'test', (16, 16, 1), three).labels.tolist() == [1, 0]
+
+
 def test_other_classes_are_refused(tmp_path: pathlib.Path) -> None:
     picture(tmp_path / 'healthy/a.png', 10)
     picture(tmp_path / 'sick/b.png', 200)
