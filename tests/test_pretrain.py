@@ -34,6 +34,8 @@ def test_it_leaves_weights_figure_and_log(
 ) -> None:
     first, second = log.read(whole)
     assert second['train_loss'] < first['train_loss']
+    names = ['epoch', 'step', 'train_grad_norm', 'train_loss', 'images_per_second']
+    assert list(first) == names
     assert (whole / pretrain.FIGURE).stat().st_size > 10_000
     pretrain.run(config.load(PAGE), whole)
     assert f'--config.pretrained.source={whole}' in capsys.readouterr().out

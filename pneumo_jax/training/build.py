@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import flax.linen as nn
 import numpy as np
+import optax
 from ml_collections import ConfigDict
 
 from pneumo_jax import augment, runtime
@@ -33,20 +34,9 @@ def programs(
     say: Callable[[str], None],
 ) -> Programs:
     """What `config` trains with on every device; `say` is told what becomes of given weights."""
-    tx = optim.create(
-        name=config.optim.name,
-        lr=config.optim.lr,
-        schedule=config.optim.schedule,
-        warmup_steps=plan.steps_in(config.optim.warmup_epochs),
-        total_steps=plan.total,
-        weight_decay=config.optim.weight_decay,
-        clip_norm=config.optim.clip_norm,
-        layer_decay=config.optim.layer_decay,
-        freeze_steps=plan.steps_in(config.finetune.freeze_epochs),
-    )
     return Programs(
         model,
-        tx,
+        optimiser(config, plan),
         preprocess,
         plan,
         train=train,
@@ -57,6 +47,21 @@ def programs(
         recipe=recipe(config, plan, train, val, model.num_classes),
         views=views.create(config.views),
         given=functools.partial(initial.given, config, model, preprocess, say),
+    )
+
+
+def optimiser(config: ConfigDict, plan: Plan) -> optax.GradientTransformation:
+    """What turns gradients into changes of the weights."""
+    return optim.create(
+        name=config.optim.name,
+        lr=config.optim.lr,
+        schedule=config.optim.schedule,
+        warmup_steps=plan.steps_in(config.optim.warmup_epochs),
+        total_steps=plan.total,
+        weight_decay=config.optim.weight_decay,
+        clip_norm=config.optim.clip_norm,
+        layer_decay=config.optim.layer_decay,
+        freeze_steps=plan.steps_in(config.finetune.freeze_epochs),
     )
 
 

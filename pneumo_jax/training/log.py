@@ -164,10 +164,10 @@ def row(
 ) -> Row:
     """One epoch as it is logged: train means, every val metric, speed.
 
-    `val` holds the metrics of every seed; of several the row has means, and the values beside them.
+    `val` holds the metrics of every seed, if any; of several the row has means, and the values
+    beside them.
     """
-    names = [name for name in val[0] if name != 'n']
-    values = {f'val_{name}': [one[name] for one in val] for name in names}
+    values = {f'val_{name}': [one[name] for one in val] for name in names(val)}
     each = {f'{name}_of_seeds': many for name, many in values.items()} if len(val) > 1 else {}
     return {
         'epoch': epoch,
@@ -179,10 +179,15 @@ def row(
     }
 
 
-def line(row: Row, epochs: int, prefix: str = '') -> str:
+def names(val: Sequence[dict[str, float]]) -> list[str]:
+    """What there is of the metrics of every seed."""
+    return [name for one in val[:1] for name in one if name != 'n']
+
+
+def line(row: Row, epochs: int) -> str:
     """The line after an epoch, as the notebook prints it, with AUROC and speed beside it."""
     return (
-        f'{prefix}Epoch {row["epoch"]}/{epochs}, '
+        f'Epoch {row["epoch"]}/{epochs}, '
         f'Train Loss: {row["train_loss"]:.4f}, Train Acc: {row["train_accuracy"]:.4f}, '
         f'Val Loss: {row["val_loss"]:.4f}, Val Acc: {row["val_accuracy"]:.4f}, '
         f'Val AUROC: {row["val_auroc"]:.4f}, {row["images_per_second"]:.0f} images/s'

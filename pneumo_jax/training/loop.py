@@ -27,13 +27,15 @@ Say = Callable[[str], None]
 Logits = Callable[[steps.Variables, Any], Any]
 
 
-class Startable(Protocol):
-    """What has a first state, and knows its shapes and where it lies."""
+class Learner(Protocol):
+    """What has a first state, knows its shapes and where it lies, and takes it some steps on."""
 
     like: Any
     everywhere: Any
 
     def init(self) -> Any: ...
+
+    def advance(self, state: Any, step: int, end: int) -> tuple[Any, int, dict[str, Any]]: ...
 
 
 def fit(
@@ -60,6 +62,33 @@ def fit(
     """
     plan = build.plan_of(config, len(train))
     programs = build.programs(config, model, preprocess, plan, train, val, say)
+
+    def validate(state: Any, step: int) -> list[metrics.Scores]:
+        return _scores(programs.val_logits(seeds.scored(state)), val, step)
+
+    state = learn(
+        config, plan, programs, validate, log.line, folder=folder, meta=meta, say=say, prefix=prefix
+    )
+    return seeds.scored(state), programs.logits
+
+
+def learn(
+    config: ConfigDict,
+    plan: Plan,
+    programs: Learner,
+    validate: Callable[[Any, int], list[metrics.Scores]],
+    line: Callable[[log.Row, int], str],
+    *,
+    folder: pathlib.Path,
+    meta: dict[str, Any],
+    say: Say,
+    prefix: str = '',
+) -> Any:
+    """The state that is to be scored, after all steps of `plan`; resumed, and raising, as `fit`.
+
+    An epoch ends with the scores that `validate(state, step)` has for every seed, or none, with
+    what `line(row, epochs)` makes of its row, and with a checkpoint.
+    """
     checkpoints = Checkpoints(folder / workdir.CHECKPOINTS, config.checkpoint.best, say)
     with checkpoints, interrupt.StopRequest() as stop:
         state, meter, step = begin(checkpoints, programs, meta)
@@ -89,20 +118,20 @@ def fit(
                         save()
                 means = meter.means()
                 speed = (step - first) * plan.batch_size / (time.perf_counter() - started)
-                scores = _validate(programs.val_logits(seeds.scored(state)), val, step)
+                scores = validate(state, step)
                 row = log.row(epoch, step, means, scores, speed)
-                say(log.line(row, plan.epochs, prefix))
+                say(prefix + line(row, plan.epochs))
                 writer.write(row)
                 meter = log.Meter()
-                save({name: row[f'val_{name}'] for name in scores[0] if name != 'n'})
+                save({name: row[f'val_{name}'] for name in log.names(scores)} or None)
         if config.weights == 'best':
             state, _, step = checkpoints.restore_best(programs.like, programs.everywhere)
             say(f'{prefix}scoring step {step}, the best by val {config.checkpoint.best}')
-        return seeds.scored(state), programs.logits
+        return state
 
 
 def begin(
-    checkpoints: Checkpoints, programs: Startable, meta: dict[str, Any]
+    checkpoints: Checkpoints, programs: Learner, meta: dict[str, Any]
 ) -> tuple[Any, log.Meter, int]:
     """(state, meter, steps done) of the latest checkpoint, or of a new run."""
     restored = checkpoints.restore_latest(programs.like, programs.everywhere)
@@ -118,7 +147,7 @@ def begin(
     return state, log.Meter.of(kept['meter']), step
 
 
-def _validate(logits: Any, val: Split, step: int) -> list[metrics.Scores]:
+def _scores(logits: Any, val: Split, step: int) -> list[metrics.Scores]:
     """The scores of every seed's model."""
     if not np.isfinite(logits).all():
         raise log.not_finite(f'an output for the validation images after step {step}')

@@ -2,9 +2,7 @@
 
 import dataclasses
 import functools
-import itertools
 import pathlib
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,12 +13,11 @@ import optax
 from jaxtyping import Array, Float, Key, UInt8
 from ml_collections import ConfigDict
 
-from pneumo_jax import augment, errors, runtime
+from pneumo_jax import augment, runtime
 from pneumo_jax.data import order
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.models.mae import MAE, normalised, patchified, unpatchified
-from pneumo_jax.training import build, interrupt, log, loop, optim, steps, workdir
-from pneumo_jax.training.checkpoint import Checkpoints
+from pneumo_jax.training import build, log, loop, optim, steps
 from pneumo_jax.training.plan import Plan
 from pneumo_jax.training.programs import LONGEST
 
@@ -36,15 +33,7 @@ class Programs:
         self._plan, self._mesh, self._seed = plan, runtime.mesh(), config.seed
         self.everywhere = runtime.replicated(self._mesh)
         jit = functools.partial(runtime.jit, out_shardings=self.everywhere)
-        tx = optim.create(
-            name=config.optim.name,
-            lr=config.optim.lr,
-            schedule=config.optim.schedule,
-            warmup_steps=plan.steps_in(config.optim.warmup_epochs),
-            total_steps=plan.total,
-            weight_decay=config.optim.weight_decay,
-            clip_norm=config.optim.clip_norm,
-        )
+        tx = build.optimiser(config, plan)
         self._init = jit(make_init(model, tx, preprocess.image_shape))
         self.like = jax.eval_shape(self._init, runtime.key(self._seed, 'init'))
         self._longest = LONGEST if runtime.prefers_one_program() else 1
@@ -134,56 +123,16 @@ def fit(
     """
     plan = build.plan_of(config, len(images))
     programs = Programs(config, model, preprocess, plan, images)
-    with (
-        Checkpoints(folder / workdir.CHECKPOINTS, 'loss', say) as kept,
-        interrupt.StopRequest() as stop,
-    ):
-        state, meter, step = loop.begin(kept, programs, meta)
-        if step:
-            say(f'resuming after step {step} of {plan.total}')
-
-        def save() -> None:
-            kept.save(step, state, {**meta, 'meter': meter.state()})
-            if stop.signum and step < plan.total:
-                raise errors.Stopped(stop.signum, step, plan.total)
-
-        every, calls = config.checkpoint.steps, itertools.count()
-        with (
-            log.Log(folder, step, enabled=runtime.is_main()) as writer,
-            loop.progress(plan, step) as bar,
-        ):
-            for epoch, end in plan.epochs_after(step):
-                started, first = time.perf_counter(), step
-                while step < end:
-                    pause = plan.pause(step, end, every)
-                    state, count, metrics = programs.advance(state, step, pause)
-                    step += count
-                    meter.add(step, count, metrics)
-                    bar.update(count)
-                    stop.poll(next(calls))
-                    if step < end and (stop.signum or (every and step % every == 0)):
-                        save()
-                speed = (step - first) * plan.batch_size / (time.perf_counter() - started)
-                _tell(epoch, step, meter.means(), speed, plan, writer, say)
-                meter = log.Meter()
-                save()
-        return state.variables
+    state = loop.learn(
+        config, plan, programs, lambda *_: [], _line, folder=folder, meta=meta, say=say
+    )
+    return state.variables
 
 
-def _tell(
-    epoch: int,
-    step: int,
-    means: dict[str, float],
-    speed: float,
-    plan: Plan,
-    writer: log.Log,
-    say: Callable[[str], None],
-) -> None:
-    told = {f'train_{name}': value for name, value in means.items()}
-    writer.write({'epoch': epoch, 'step': step, **told, 'images_per_second': speed})
-    say(
-        f'Epoch {epoch}/{plan.epochs}, Reconstruction Loss: {means["loss"]:.4f}, '
-        f'{speed:.0f} images/s'
+def _line(row: log.Row, epochs: int) -> str:
+    return (
+        f'Epoch {row["epoch"]}/{epochs}, Reconstruction Loss: {row["train_loss"]:.4f}, '
+        f'{row["images_per_second"]:.0f} images/s'
     )
 
 

@@ -59,7 +59,7 @@ def fit(
     means = {name: float(own[name]) for name in ('loss', 'accuracy')}
     row = log.row(1, 1, means, [scores[best]], len(images) / (time.perf_counter() - started))
     say(f'{prefix}{seen.shape[1]} features an image; C={STRENGTHS[best]:g}, by val AUROC')
-    say(log.line(row, 1, prefix))
+    say(prefix + log.line(row, 1))
     with log.Log(folder, 0, enabled=runtime.is_main()) as writer:
         writer.write({**row, 'C': STRENGTHS[best]})
     variables['params'][heads.name(variables['params'])] = tried[best]
