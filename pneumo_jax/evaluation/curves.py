@@ -205,5 +205,7 @@ def coverage(
         asked = f'asked for: {1 - fitted.alpha:g}'
         axes.axvline(1 - fitted.alpha, color='0.6', linewidth=1, linestyle='-.', label=asked)
         canvas.plain(axes)
-    figure.legend(*left.get_legend_handles_labels(), loc='outside lower center', ncols=5)
+    figure.legend(
+        *left.get_legend_handles_labels(), loc='outside lower center', ncols=5, frameon=False
+    )
     canvas.save(figure, path)

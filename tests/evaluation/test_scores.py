@@ -81,6 +81,25 @@ def test_medmnists_evaluator_agrees(classes: int, task: str) -> None:
     )
 
 
+def test_a_temperature_changes_the_order_of_more_than_two_classes_alone() -> None:
+    rng = np.random.default_rng(2)
+    for classes in (2, 3):
+        labels = rng.integers(0, classes, 60)
+        logits = rng.normal(size=(60, classes)) + 2 * np.eye(classes)[labels]
+        raw, warm = (np.exp(x) / np.exp(x).sum(1, keepdims=True) for x in (logits, 3 * logits))
+        ones = np.ones((1, 60))
+        plain, both = (
+            scores.of_probabilities(warm, labels, ones, raw=given) for given in (None, raw)
+        )
+        same = plain['auroc'].value == pytest.approx(both['auroc'].value, abs=1e-12)
+        assert same == (classes == 2)
+        wanted = scores.of_probabilities(raw, labels, ones)
+        for name in ('auroc', 'average_precision'):
+            assert both[name] == wanted[name]
+        for name in ('brier', 'ece'):
+            assert both[name] == plain[name] != wanted[name]
+
+
 def test_intervals_are_those_of_resampling_by_hand() -> None:
     probabilities, labels = made_up(80)
     decided = probabilities.argmax(1)

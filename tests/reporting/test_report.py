@@ -62,7 +62,10 @@ def scores(run: pathlib.Path) -> dict[str, float]:
         probabilities, labels = metrics.softmax(file['logits']), file['labels']
     decided = probabilities.argmax(1)
     if probabilities.shape[1] > 2:
-        return {'accuracy': sklearn.accuracy_score(labels, decided)}
+        return {
+            'AUROC': sklearn.roc_auc_score(labels, probabilities, multi_class='ovr'),
+            'accuracy': sklearn.accuracy_score(labels, decided),
+        }
     return {
         'AUROC': sklearn.roc_auc_score(labels, probabilities[:, 1]),
         'accuracy': sklearn.accuracy_score(labels, decided),
