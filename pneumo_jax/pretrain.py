@@ -50,9 +50,12 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
     masked.seen_of(patches, config.mae.mask)
     about = outputs.describe(dataset)
     with contextlib.ExitStack() as held:
-        runtime.by_main(
-            lambda: workdir.take(held, folder, config, about, runtime.provenance(), VERB)
-        )
+
+        def take() -> None:
+            held.enter_context(workdir.locked(folder))
+            workdir.claim(folder, config, about, runtime.provenance(), VERB)
+
+        runtime.by_main(take)
         say(f'{dataset.title}, {len(dataset.train):,} training images; run folder {folder}')
         _pretrain(config, folder, dataset, say)
 

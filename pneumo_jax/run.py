@@ -47,7 +47,12 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
     model = models.create(**config.model, num_classes=len(dataset.classes))
     initial.given(config, model, preprocess, _silent)
     with contextlib.ExitStack() as held:
-        runtime.by_main(lambda: workdir.take(held, folder, config, about, runtime.provenance()))
+
+        def take() -> None:
+            held.enter_context(workdir.locked(folder))
+            workdir.claim(folder, config, about, runtime.provenance())
+
+        runtime.by_main(take)
         say(f'{dataset.title}; run folder {folder}')
         _train_and_score(config, folder, dataset, train, model, preprocess, say)
 

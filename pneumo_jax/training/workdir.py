@@ -64,19 +64,6 @@ def check(folder: pathlib.Path, config: ConfigDict, verb: str = 'main') -> None:
         )
 
 
-def take(
-    held: contextlib.ExitStack,
-    folder: pathlib.Path,
-    config: ConfigDict,
-    data: dict[str, Any],
-    origin: dict[str, Any],
-    verb: str = 'main',
-) -> None:
-    """Lock the folder until `held` ends, and `claim` it."""
-    held.enter_context(locked(folder))
-    claim(folder, config, data, origin, verb)
-
-
 def claim(
     folder: pathlib.Path,
     config: ConfigDict,
