@@ -49,18 +49,13 @@ def load(path: pathlib.Path) -> tuple[Variables, Meta]:
     Raises:
         UserError: the file is missing, damaged, too large, or of a newer version of this package.
     """
-    from safetensors import SafetensorError, safe_open
-
+    tensors, text = read(path)
+    if not text.get('format', '').isdigit():  # torch's is 'pt'
+        raise errors.UserError(f'{path} holds weights, but not a run of this package.')
     try:
-        if path.stat().st_size > LARGEST:
-            raise errors.UserError(f'{path} is larger than {LARGEST / 1e9:.0f} GB: no weights.')
-        with safe_open(path, framework='numpy') as file:
-            text = file.metadata() or {}
-            if not text.get('format', '').isdigit():  # torch's is 'pt'
-                raise errors.UserError(f'{path} holds weights, but not a run of this package.')
-            meta = {name: json.loads(text[name]) for name in text}
-            tree = nested({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+        meta = {name: json.loads(text[name]) for name in text}
+        tree = nested(tensors)
+    except (ValueError, RecursionError) as error:
         raise errors.UserError(f'{path} cannot be read as weights: {error}') from error
     if meta.pop('format') > FORMAT:
         raise errors.UserError(f'{path} was written by a newer version; update pneumo_jax.')
@@ -70,6 +65,29 @@ def load(path: pathlib.Path) -> tuple[Variables, Meta]:
         if not isinstance(meta[name], kind):
             raise errors.UserError(f'{path}: its {name}, {meta[name]!r}, is no {kind.__name__}.')
     return tree, meta
+
+
+def read(
+    path: pathlib.Path, *, tensors: bool = True
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors, unless they are not asked for, and the metadata of any .safetensors file.
+
+    Raises:
+        UserError: it is missing, damaged, too large, or holds numbers that numpy does not have.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if path.stat().st_size > LARGEST:
+            raise errors.UserError(f'{path} is larger than {LARGEST / 1e9:.0f} GB: no weights.')
+        with safe_open(path, framework='numpy') as file:
+            names = file.keys() if tensors else ()
+            found = {name: file.get_tensor(name) for name in names}
+            if empty := [name for name, tensor in found.items() if not tensor.size]:
+                raise ValueError(f'{empty[0]} is empty')
+            return found, file.metadata() or {}
+    except (OSError, TypeError, ValueError, SafetensorError) as error:
+        raise errors.UserError(f'{path} cannot be read as weights: {error}') from error
 
 
 def nested(tensors: dict[str, Any]) -> Variables:

@@ -94,7 +94,7 @@ def _own(source: str) -> pathlib.Path | None:
     ours = (
         path.suffix == '.safetensors'
         and path.is_file()
-        and 'preprocess' in hub.read(path, tensors=False)[1]
+        and 'preprocess' in weights.read(path, tensors=False)[1]
     )
     return path if ours else None
 

@@ -310,7 +310,7 @@ def test_the_door_tells_of_shared_patients(
     ('arguments', 'message'),
     [
         (('--run', 'nowhere'), 'nowhere: is not the folder of a finished run'),
-        (('--config.data.groups=nowhere.csv',), 'nowhere.csv: cannot be read'),
+        (('--config.data.groups=nowhere.csv',), 'nowhere.csv cannot be read'),
         (('--config.data.groups=README.md',), 'README.md: the columns are'),
         (('--runs', 'x'), "did you mean '--run'?"),
     ],

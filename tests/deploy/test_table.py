@@ -83,4 +83,6 @@ def test_what_is_not_to_be_written_to(path: pathlib.Path) -> None:
     with pytest.raises(UserError, match=r'must end with \.csv or \.jsonl'):
         add(path.with_suffix('.xlsx'))
     with pytest.raises(UserError, match='cannot be written'):
-        add(path.parent / 'absent' / path.name)
+        add(path / path.name)
+    add(path.parent / 'new folder' / path.name, row('a.png'))
+    assert (path.parent / 'new folder' / path.name).exists()

@@ -390,10 +390,10 @@ def test_damaged_and_missing_files_are_refused(tmp_path: pathlib.Path) -> None:
         hub.find(str(path))
     path.write_bytes(b'\xff' * 100)
     with pytest.raises(errors.UserError, match='cannot be read as weights'):
-        hub.read(path)
+        weights.read(path)
     save_file({'patch_embed.proj.weight': np.ones((128, 3, 0, 0), np.float32)}, path)
     with pytest.raises(errors.UserError, match=r'patch_embed\.proj\.weight is empty'):
-        hub.read(path)
+        weights.read(path)
 
 
 @pytest.mark.parametrize(

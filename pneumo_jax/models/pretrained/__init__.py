@@ -6,7 +6,7 @@ import flax.linen as nn
 import numpy as np
 from flax import traverse_util
 
-from pneumo_jax import errors, files
+from pneumo_jax import errors, files, weights
 from pneumo_jax.models import heads
 from pneumo_jax.models.pretrained import fit, hub, match, scale
 from pneumo_jax.models.pretrained.report import Report, check
@@ -50,7 +50,7 @@ def load(
     """
     path = hub.find(source, revision=revision, sha256=sha256)
     match.namings(model_name)
-    tensors, metadata = hub.read(path)
+    tensors, metadata = weights.read(path)
     initial: Arrays = traverse_util.flatten_dict(variables, sep='/')
     naming, names = match.recognise(model_name, initial, tensors)
     names = {own: name for own, name in names.items() if name in tensors}

@@ -7,9 +7,7 @@ import socket
 import urllib.parse
 import urllib.request
 
-import numpy as np
-
-from pneumo_jax import errors, files, weights
+from pneumo_jax import errors, files
 
 FOLDER = 'PNEUMO_JAX_WEIGHTS'  # the environment variable that names a folder of .safetensors
 FILE = 'model.safetensors'  # as every repository of timm calls it
@@ -70,29 +68,6 @@ def find(source: str, *, revision: str = '', sha256: str = '') -> pathlib.Path:
             f'{path} is another file than asked for: its SHA-256 is {found}, not {sha256}.'
         )
     return path
-
-
-def read(
-    path: pathlib.Path, *, tensors: bool = True
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors, unless they are not asked for, and the metadata of a .safetensors file.
-
-    Raises:
-        UserError: it is damaged, too large, or holds numbers that numpy does not have.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        if path.stat().st_size > weights.LARGEST:
-            raise errors.UserError(f'{path} is too large for weights of these models.')
-        with safe_open(path, framework='numpy') as file:
-            names = file.keys() if tensors else ()
-            found = {name: file.get_tensor(name) for name in names}
-            if empty := [name for name, tensor in found.items() if not tensor.size]:
-                raise ValueError(f'{empty[0]} is empty')
-            return found, file.metadata() or {}
-    except (OSError, TypeError, ValueError, SafetensorError) as error:
-        raise errors.UserError(f'{path} cannot be read as weights: {error}') from error
 
 
 def config(source: str, path: pathlib.Path, revision: str = '') -> pathlib.Path | None:

@@ -5,7 +5,7 @@ import json
 import pathlib
 from typing import Any
 
-from pneumo_jax import errors, files
+from pneumo_jax import errors, files, weights
 from pneumo_jax.models.pretrained import hub
 
 Colour = tuple[float, float, float]
@@ -53,7 +53,7 @@ def expected(source: str, path: pathlib.Path, model_name: str, revision: str = '
     Raises:
         UserError: none of them tells, or the description is damaged.
     """
-    if told := inside(path, hub.read(path, tensors=False)[1]):
+    if told := inside(path, weights.read(path, tensors=False)[1]):
         return told
     if found := hub.config(source, path, revision):
         return _read(found.read_text(encoding='utf-8'), str(found))
