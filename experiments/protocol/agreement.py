@@ -36,26 +36,36 @@ SIGNALS = {
 }
 
 
+Runs = Mapping[str, Sequence[store.Kept]]  # of every recipe
+
+
 def main() -> None:
     """Write `results/agreement.md` and put it into this folder's README."""
-    kept = store.read(HERE / 'results')
     with (HERE / 'results' / 'reframed.csv').open(newline='') as file:
         reframed = {
             (line['row'], line['seed'], line['split']): line for line in csv.DictReader(file)
         }
-    vals = dict.fromkeys(run.line['row'].rpartition(', ')[2] for run in kept)
-    lines = [line for val in vals for line in compared(kept, reframed, val)]
+    lines = [line for name, runs in grouped().items() for line in compared(name, runs, reframed)]
     text = markdown.table(HEADS, lines)
     table.publish(text, HERE / 'results' / 'agreement.md', HERE / 'README.md')
 
 
-def compared(kept: Sequence[store.Kept], reframed: Reframed, val: str) -> Iterator[list[str]]:
-    """A line for every signal of the runs with this val split; scores are means over seeds."""
-    runs = defaultdict(list)
-    for run in kept:
-        recipe, _, of = run.line['row'].rpartition(', ')
-        if of == val:
-            runs[recipe].append(run)
+def grouped() -> dict[str, Runs]:
+    """The runs of this study by val split and recipe, and those that `recipe` has beside them."""
+    groups: dict[str, dict[str, list[store.Kept]]] = defaultdict(lambda: defaultdict(list))
+    own = store.read(HERE / 'results')
+    for run in own:
+        recipe, _, val = run.line['row'].rpartition(', ')
+        groups[val][recipe].append(run)
+    there = {run.line['config'] for run in own}
+    for run in store.read(HERE.parent / 'recipe' / 'results'):
+        if run.line['config'] not in there:
+            groups['official, other recipes'][run.line['row']].append(run)
+    return dict(groups)
+
+
+def compared(group: str, runs: Runs, reframed: Reframed) -> Iterator[list[str]]:
+    """A line for every signal of a group of runs; scores are means over seeds."""
 
     def one(run: store.Kept, split: str, score: str) -> float:
         place = run.line['row'], run.line['seed'], split
@@ -70,7 +80,7 @@ def compared(kept: Sequence[store.Kept], reframed: Reframed, val: str) -> Iterat
         best = int(signal.argmax())
         agreement = [f'{spearmanr(signal, scores).statistic:.2f}' for scores in (auroc, accuracy)]
         chosen = list(runs)[best], f'{auroc[best]:.3f}', f'{accuracy[best]:.3f}'
-        yield [f'{val}: {name}', *agreement, *chosen]
+        yield [f'{group}: {name}', *agreement, *chosen]
 
 
 if __name__ == '__main__':

@@ -1,10 +1,12 @@
 """Val framed otherwise, as a signal: every image a crop of itself, and that corrupted as well.
 
     python -m pneumo_jax sweep experiments/protocol --retrain
+    python -m pneumo_jax sweep experiments/recipe --retrain
     python experiments/protocol/reframed.py
 
 A crop has 50 to 100 % of the area, and is of any place. Only val images are scored, three crops of
-each, with the nets that the sweep leaves in runs/protocol. `agreement.py` reads what this writes.
+each, with the nets that the sweeps leave in runs/: all of this study, and those of `recipe` that it
+lacks. `agreement.py` reads what this writes.
 """
 
 import csv
@@ -24,7 +26,7 @@ from pneumo_jax.fields import defaults
 from pneumo_jax.sweep import study
 
 HERE = pathlib.Path(__file__).parent
-RUNS = HERE.parent.parent / 'runs' / HERE.name
+RUNS = HERE.parent.parent / 'runs'
 AREA, CROPS = 0.5, 3
 SCORES = ('auroc', 'accuracy', 'loss')
 Images = UInt8[np.ndarray, 'n h w c']
@@ -33,15 +35,18 @@ Images = UInt8[np.ndarray, 'n h w c']
 def main() -> None:
     """Write `results/reframed.csv`: a line for every run and signal."""
     runtime.start()
-    runs = study.runs(study.read(HERE))
-    missing = [run.name for run in runs if not (RUNS / run.name / 'results.json').exists()]
+    own, others = (study.runs(study.read(HERE.parent / name)) for name in (HERE.name, 'recipe'))
+    there = {run.digest for run in own}
+    runs = {RUNS / HERE.name / run.name: run for run in own}
+    runs |= {RUNS / 'recipe' / run.name: run for run in others if run.digest not in there}
+    missing = [str(folder) for folder in runs if not (folder / 'results.json').exists()]
     if missing:
-        raise errors.UserError(f'not trained: {", ".join(missing)}. Run the sweep with --retrain.')
+        raise errors.UserError(f'not trained: {", ".join(missing)}. Sweep with --retrain.')
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(('row', 'seed', 'split', *SCORES))
-    for run in tqdm(runs, unit='run'):
-        for split, found in scored(RUNS / run.name).items():
+    for folder, run in tqdm(runs.items(), unit='run'):
+        for split, found in scored(folder).items():
             writer.writerow((run.row, run.seed, split, *(repr(found[name]) for name in SCORES)))
     files.write_text(HERE / 'results' / 'reframed.csv', text.getvalue())
 
