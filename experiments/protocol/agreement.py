@@ -22,6 +22,7 @@ HEADS = (
     *('would choose', 'its test AUROC', 'its test ACC'),
 )
 Scores = Float[np.ndarray, ' recipes']
+Runs = Mapping[str, Sequence[store.Kept]]  # of every recipe
 Reframed = Mapping[tuple[str, str, str], dict[str, str]]  # by row, seed and split
 SPLITS = {
     'val': 'val',
@@ -34,9 +35,6 @@ SIGNALS = {
     for split, name in SPLITS.items()
     for score, sign in (('auroc', 1), ('accuracy', 1), ('loss', -1))
 }
-
-
-Runs = Mapping[str, Sequence[store.Kept]]  # of every recipe
 
 
 def main() -> None:

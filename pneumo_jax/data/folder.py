@@ -93,9 +93,10 @@ def find(root: pathlib.Path, classes: dict[str, pathlib.Path]) -> list[Picture]:
     """
     found, others = list[Picture](), list[pathlib.Path]()
     for label, name in enumerate(sorted(classes)):
-        pictures = list(image_files.below(classes[name]))
-        others += set(image_files.files(classes[name])) - set(pictures)
-        for file in pictures:
+        for file in image_files.files(classes[name]):
+            if not image_files.is_image(file):
+                others.append(file)
+                continue
             inside, of = _inside(root, file), file.relative_to(root).as_posix()
             found.append(Picture(inside, of, label, splits.patient_of(file.name)))
     if others:

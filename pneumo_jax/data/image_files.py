@@ -10,22 +10,26 @@ SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.dcm', '.dicom')
 
 
 def below(root: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Every image in a folder and the folders in it, each folder's by name.
-
-    A file counts by its suffix or, whatever its name is, by what it holds if that is DICOM. Hidden
-    files and folders, __MACOSX and DICOMDIR are passed over, and links to folders are not
-    followed. A folder within that cannot be opened counts as a file, which cannot be read.
-    """
-    return (path for path in files(root) if path.suffix.lower() in SUFFIXES or _is_dicom(path))
+    """Every image among the `files` of a folder."""
+    return filter(is_image, files(root))
 
 
 def files(root: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The same, images or not."""
+    """Every file in a folder and the folders in it, each folder's by name.
+
+    Hidden files and folders, __MACOSX and DICOMDIR are passed over, and links to folders are not
+    followed. A folder within that cannot be opened counts as an image, which cannot be read.
+    """
     closed: list[OSError] = []
     for folder, subfolders, names in os.walk(root, onerror=closed.append):
         subfolders[:] = sorted(filter(is_shown, subfolders))
         yield from (pathlib.Path(folder, name) for name in sorted(filter(is_shown, names)))
     yield from (pathlib.Path(error.filename) for error in closed)
+
+
+def is_image(path: pathlib.Path) -> bool:
+    """By its suffix or, whatever its name is, by what it holds if that is DICOM."""
+    return path.suffix.lower() in SUFFIXES or _is_dicom(path)
 
 
 def is_shown(name: str) -> bool:
