@@ -40,6 +40,15 @@ class Options:
     data: str
     out: pathlib.Path
 
+    @property
+    def python_of_peers(self) -> str:
+        """The program that runs them."""
+        return self.peers_python or sys.executable
+
+    def limit(self, machine: Machine) -> int:
+        """`memory_limit` in bytes; 0 where none is given, and on a GPU, which has its own."""
+        return int(self.memory_limit * 2**30) if machine['platform'] == 'cpu' else 0
+
 
 def groups(options: Options) -> list[Group]:
     """The groups to measure, after every check that needs no device.
@@ -55,7 +64,7 @@ def groups(options: Options) -> list[Group]:
     if options.peers_python and not options.peers:
         raise errors.UserError('--peers-python is that of --peers: give both.')
     if options.peers:
-        check_peers(options.peers_python or sys.executable)
+        check_peers(options.python_of_peers)
     found = cases.groups(
         options.models,
         options.sizes,

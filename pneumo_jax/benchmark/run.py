@@ -38,15 +38,14 @@ def run(options: Options) -> None:
     """
     groups = plan.groups(options)
     with folder(options.out) as scratch:
-        starter = Starter(scratch, options.peers_python or sys.executable)
+        starter = Starter(scratch, options.python_of_peers)
         machine = starter.machine(rates=not (options.out / results.FILE).exists())
         plan.check_devices(groups, machine)
         found = begin(options, machine)
         starter = dataclasses.replace(starter, gpus=plan.gpus(machine))
         missing = [g for g in groups if not all(results.has(found['rows'], case) for case in g)]
         searched = plan.searches(groups) if options.largest_batch else []
-        # A GPU has its own limit.
-        limit = int(options.memory_limit * 2**30) if machine['platform'] == 'cpu' else 0
+        limit = options.limit(machine)
         known = [one for one in found['largest_batches'] if limit in (0, one['memory_limit'])]
         searched = [case for case in searched if not results.has(known, case)]
         ticks = sum(rounds.units(group, options.measure, options.repeats) for group in missing)
@@ -149,9 +148,9 @@ class Session:
 
     def search(self, case: Case) -> None:
         """Find the largest batch of `case`, and keep it."""
-        on_cpu = self.found['machine']['platform'] == 'cpu'
-        given = int(self.options.memory_limit * 2**30)
-        limit = (given or int(MEMORY_SHARE * host.available_bytes())) if on_cpu else 0
+        limit = self.options.limit(self.found['machine'])
+        if not limit and self.found['machine']['platform'] == 'cpu':
+            limit = int(MEMORY_SHARE * host.available_bytes())
         self.tick(f'largest batch, {case.name}')
         row = search.search(case, self.start_try, limit, self.bar.set_description_str)
         results.put(self.found['largest_batches'], [row])
