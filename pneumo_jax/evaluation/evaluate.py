@@ -33,8 +33,8 @@ def evaluate(
     if prevalence is not None and len(loaded.classes) != 2:
         raise errors.UserError('--prevalence is for runs of two classes.')
     weights = fingerprints(runs)
-    there = read(out, weights)
-    earlier = [found for found in (there, read(runs[0], weights)) if found]
+    kept = {place: read(place, weights) for place in dict.fromkeys((out, runs[0]))}
+    earlier = [found for found in kept.values() if found]
     alpha = alpha or (earlier[0].alpha if earlier else ALPHA)
     sensitivity = sensitivity or (earlier[0].sensitivity if earlier else SENSITIVITY)
     asked = (alpha, sensitivity)
@@ -51,7 +51,7 @@ def evaluate(
             for run in runs:
                 workdir.record_scoring(run, split)
         found = sections.all_of(loaded, fitted, seen, prevalence)
-        if path is None or not there:
+        if path is None or not kept[out]:
             fitted.save(out)
         name = f'evaluation_{split}' if path is None else f'evaluation_{path.stem}_{split}'
         found['figures'] = curves.draw(out / 'evaluation', name, found, fitted, seen)

@@ -132,7 +132,7 @@ def _evaluation(facts: Facts) -> Iterator[str]:
     yield 'The most probable class decides; 95 % intervals in brackets.'
     yield _table(['', *SCORED], rows)
     rows = [
-        [name, tables.percent(1 - facts.fitted.alpha), f'{own["value"]:.1%}', f'{own["images"]:,}']
+        [name, facts.promised, f'{own["value"]:.1%}', f'{own["images"]:,}']
         for name, own in words.coverage(facts, 'test').items()
     ]
     yield 'Conformal sets, calibrated on val:'

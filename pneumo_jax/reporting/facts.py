@@ -15,7 +15,7 @@ from jaxtyping import Float
 from pneumo_jax import trained
 from pneumo_jax.data import groups
 from pneumo_jax.data.dataset import SPLITS, Dataset, Split
-from pneumo_jax.evaluation import fitted, gather, metrics, sections
+from pneumo_jax.evaluation import fitted, gather, metrics, sections, tables
 from pneumo_jax.evaluation.gather import Seen
 from pneumo_jax.training import log, workdir
 
@@ -54,6 +54,11 @@ class Facts:
         """The name of the MedMNIST set, or '' of other data."""
         config = self.loaded.records[0]['config']['data']
         return '' if config['path'] or self.dataset.synthetic else config['name']
+
+    @property
+    def promised(self) -> str:
+        """The share of a class that the conformal sets are to hold, '90%'."""
+        return tables.percent(1 - self.fitted.alpha)
 
     def probabilities(self, split: str) -> Float[np.ndarray, 'n k']:
         """Those of the member or the ensemble, at the fitted temperature."""

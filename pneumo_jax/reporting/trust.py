@@ -41,7 +41,7 @@ def promise(facts: Facts) -> str:
         empty = f'({strict[name]["value"]:.1%} where empty sets are left empty)'
         told.append(f'{name} {own["value"]:.1%} {empty}, the promise {word}')
     return (
-        f'Promised: the set holds the true class for {tables.percent(1 - facts.fitted.alpha)} of '
+        f'Promised: the set holds the true class for {facts.promised} of '
         f'every class, if images are like those of val. Reached on test: {"; ".join(told)}.'
     )
 
@@ -52,7 +52,7 @@ def conformal(facts: Facts) -> Html:
     rows = [
         [
             name,
-            tables.percent(1 - facts.fitted.alpha),
+            facts.promised,
             _share(val['coverage'][name]),
             _share(test['coverage'][name]),
             _share(test['coverage with empty sets'][name]),

@@ -92,7 +92,7 @@ def forbidden(facts: Facts) -> list[str]:
     if short:
         points.append(
             f'Its conformal sets as a guarantee: on test they held {" and ".join(short)} less '
-            f'often than the {tables.percent(1 - facts.fitted.alpha)} promised.'
+            f'often than the {facts.promised} promised.'
         )
     return points
 
@@ -133,7 +133,7 @@ def _limitations(facts: Facts) -> Iterator[str]:
     for name, told in coverage(facts, 'test').items():
         if falls_short(facts, told):
             yield (
-                f'Conformal sets promised for {tables.percent(1 - facts.fitted.alpha)} of every '
+                f'Conformal sets promised for {facts.promised} of every '
                 f'class held {name} in {told["value"]:.1%} of {told["images"]:,} test images.'
             )
     if len(facts.folders) == 1:
