@@ -28,6 +28,14 @@ def expanded(path: str | pathlib.Path) -> pathlib.Path:
         raise errors.UserError(f'{path}: {error} Give the path without ~.') from error
 
 
+def apart(path: pathlib.Path, other: pathlib.Path) -> str:
+    """What tells `path` from `other`, for the name of a file: a/b/run1, a/c/run1.npz: c_run1."""
+    mine, theirs = path.resolve(), other.resolve()
+    named = mine.with_suffix('') if mine.is_file() else mine
+    own = named.relative_to(os.path.commonpath([mine.parent, theirs])).parts
+    return '_'.join(own[-3:])  # names of files are short
+
+
 @contextlib.contextmanager
 def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """A temporary path beside `path` to write to; at the end of the block it becomes `path`."""

@@ -85,9 +85,9 @@ def means(each: dict[int, Scores]) -> dict[str, dict[str, float]]:
 def of_seeds(each: dict[int, Scores]) -> str:
     """A table of every seed's test scores, their mean and their standard deviation."""
     names = ('auroc', 'accuracy', 'sensitivity', 'specificity')
-    rows = [[float(scores['test'][name]) for name in names] for scores in each.values()]
+    rows = np.array([[scores['test'][name] for name in names] for scores in each.values()], float)
     lines = [''.join(f'{head:>13}' for head in ('seed', *names))]
-    summary = {'mean': np.mean(rows, 0), 'sd': np.std(rows, 0, ddof=1)}
+    summary = {'mean': rows.mean(0), 'sd': rows.std(0, ddof=1)}
     for name, row in [*zip(map(str, each), rows, strict=True), *summary.items()]:
         lines.append(f'{name:>13}' + ''.join(f'{value:>13.4f}' for value in row))
     return 'Each seed by itself:\n\n' + '\n'.join(lines) + '\n'

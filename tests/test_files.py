@@ -16,3 +16,23 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: pathlib.Path) -> None:
         raise RuntimeError
     assert json.loads(path.read_text()) == {'a': 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ('path', 'told'),
+    [
+        ('runs/b', 'b'),
+        ('runs/a', 'a'),
+        ('runs/a/seed_0', 'seed_0'),
+        ('old/b.v2', 'old_b.v2'),
+        ('data/there.npz', 'data_there'),
+        ('one/two/three/four', 'two_three_four'),
+        ('.', None),
+    ],
+)
+def test_what_tells_a_path_from_another(
+    path: str, told: str | None, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data/there.npz').touch()
+    assert files.apart(tmp_path / path, tmp_path / 'runs/a') == (told or tmp_path.name)

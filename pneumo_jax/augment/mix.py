@@ -13,6 +13,7 @@ Targets = Float[Array, 'b k']
 Weights = Float[Array, 'b h w']  # of an image's own pixels; its partner has the rest
 Rows = Float[Array, 'b ...']
 Mix = Callable[[Key[Array, ''], Images, Targets], tuple[Images, Targets]]
+SMALLEST = 1e-3  # alpha with which one image of 200 is mixed by more than a hundredth
 
 
 def create(*, mixup: float, cutmix: float) -> Mix | None:
@@ -23,11 +24,11 @@ def create(*, mixup: float, cutmix: float) -> Mix | None:
     is the one before it: batches are shuffled, so that it is random already.
 
     Raises:
-      UserError: for a negative alpha.
+      UserError: for an alpha that is neither 0 nor at least SMALLEST.
     """
     for name, alpha in {'mixup': mixup, 'cutmix': cutmix}.items():
-        if not alpha >= 0:
-            raise UserError(f'{name}={alpha}: give a number at least 0; 0 switches it off.')
+        if alpha and not alpha >= SMALLEST:
+            raise UserError(f'{name}={alpha}: give {SMALLEST:g} or more; 0 switches it off.')
 
     if not (mixup or cutmix):
         return None

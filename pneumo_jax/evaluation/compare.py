@@ -28,7 +28,7 @@ def compare(runs: tuple[pathlib.Path, pathlib.Path], out: pathlib.Path) -> str:
     loaded = [trained.load(run) for run in runs]
     labels, patients, probabilities = _read(runs, loaded)
     found = _found(runs, loaded, labels, patients, probabilities)
-    name = f'compare_{runs[1].resolve().name}'
+    name = f'compare_{files.apart(runs[1], runs[0])}'
     lines = [found['heading'], '=' * len(found['heading']), '', _about(found), '', '']
     try:
         out.mkdir(parents=True, exist_ok=True)

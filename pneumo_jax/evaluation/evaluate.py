@@ -53,7 +53,8 @@ def evaluate(
         found = sections.all_of(loaded, fitted, seen, prevalence)
         if path is None or not kept[out]:
             fitted.save(out)
-        name = f'evaluation_{split}' if path is None else f'evaluation_{path.stem}_{split}'
+        of = f'{files.apart(path, runs[0])}_' if path else ''
+        name = f'evaluation_{of}{split}'
         found['figures'] = curves.draw(out / 'evaluation', name, found, fitted, seen)
         files.write_text(out / f'{name}.md', tables.markdown(found))
         files.write_json(out / f'{name}.json', found)

@@ -74,6 +74,7 @@ def test_seeds_under_vmap_are_the_single_runs():
 
 
 @pytest.mark.parametrize('field', ['mixup', 'cutmix'])
-def test_negative_alphas_are_refused(field):
-    with pytest.raises(errors.UserError, match=f'{field}=-1'):
-        mix.create(**{'mixup': 0.0, 'cutmix': 0.0, field: -1})
+@pytest.mark.parametrize('alpha', [-1, 1e-45, float('nan')])
+def test_alphas_that_no_share_can_be_drawn_with_are_refused(field, alpha):
+    with pytest.raises(errors.UserError, match=f'{field}={alpha}'):
+        mix.create(**{'mixup': 0.0, 'cutmix': 0.0, field: alpha})

@@ -130,7 +130,8 @@ def test_other_data(evaluated: pathlib.Path, tmp_path: pathlib.Path, enter: Ente
     shutil.copytree(evaluated, tmp_path / 'out')
     code, text, _ = enter(*arguments, tmp_path / 'hospital.npz', '--sensitivity', '0.8')
     assert code == 0 and f'{len(other):,} images' in text and 'hospital.npz' in text
-    found = json.loads((tmp_path / 'out/evaluation_hospital_test.json').read_text())
+    (report,) = (tmp_path / 'out').glob('evaluation_*_hospital_test.json')
+    found = json.loads(report.read_text())
     assert found['fitted']['sensitivity'] == 0.8
     for name in ('calibration.json', 'ood.npz'):  # predictions go by it, and by nothing else
         assert (tmp_path / 'out' / name).read_bytes() == (evaluated / name).read_bytes()
