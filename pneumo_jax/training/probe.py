@@ -23,6 +23,10 @@ from pneumo_jax.training import initial, log, steps
 
 # scikit-learn's C: the weight of the training images against the square of the coefficients.
 STRENGTHS = tuple(10.0**power for power in range(-5, 2))
+UNUSED = (
+    'a probe solves for the head: of augment it takes flip alone, and nothing of optim, loss, mix, '
+    'epochs, steps and batch_size'
+)
 Say = Callable[[str], None]
 
 
@@ -44,6 +48,7 @@ def fit(
     `config.augment.flip` of their mirror images too; of `STRENGTHS` the one with the best val AUROC
     is taken, the strongest penalty among equals. Kornblith et al. 2019 (arXiv:1805.08974).
     """
+    say(prefix + UNUSED)
     started, size = time.perf_counter(), config.eval_batch_size
     variables = _first(config, model, preprocess, say)
     images, labels = train.images, train.labels

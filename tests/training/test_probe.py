@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import jax
 import numpy as np
 import pytest
 
@@ -60,3 +61,15 @@ def test_only_the_head_is_another(folder: pathlib.Path, tmp_path: pathlib.Path) 
 def test_what_a_probe_has_not_is_refused(field: str) -> None:
     with pytest.raises(errors.UserError, match='solves for the head of one model'):
         config.load(PAGE, {'finetune.mode': 'probe', field: '2'})
+
+
+def test_what_it_says_does_nothing_does_nothing(
+    folder: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = {'optim.lr': '1.0', 'augment.crop': '0.5', 'mix.mixup': '1.0', 'loss.smoothing': '0.1'}
+    given = {'finetune.mode': 'probe', 'augment.flip': 'True', 'epochs': '3', 'batch_size': '7'}
+    run.run(config.load(PAGE, given | other), tmp_path)
+    assert probe.UNUSED in capsys.readouterr().out
+    wanted = weights.load(folder / 'model.safetensors')[0]['params']
+    found = weights.load(tmp_path / 'model.safetensors')[0]['params']
+    jax.tree.map(np.testing.assert_array_equal, found, wanted)
