@@ -42,7 +42,8 @@ def write(
     import onnx
     from jax2onnx import to_onnx
 
-    with forms.tracing_for(forms.CONVERSION), warnings.catch_warnings():
+    # jax2onnx does not know the calls of functions within functions that jax has since 0.12.
+    with jax.disable_jit(), forms.tracing_for(forms.CONVERSION), warnings.catch_warnings():
         warnings.simplefilter('ignore')
         model = to_onnx(
             probabilities,

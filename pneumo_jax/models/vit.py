@@ -61,7 +61,8 @@ class Attention(nn.Module):
     def __call__(self, x: Float[Array, 'b t d']) -> Float[Array, 'b t d']:
         b, t, d = x.shape
         qkv = self.dense(3 * d, name='qkv')(x).reshape(b, t, 3, self.heads, d // self.heads)
-        query, key, value = qkv.transpose(2, 0, 3, 1, 4)
+        qkv = qkv.transpose(2, 0, 3, 1, 4)
+        query, key, value = (qkv[i] for i in range(3))  # unpacked, jax2onnx cannot read it
         x = attend(query, key, value, Softmax(name='softmax')).swapaxes(1, 2)
         return self.dense(d, name='proj')(x.reshape(b, t, d))
 

@@ -222,7 +222,9 @@ def make_predict(
         unit = preprocess.unit(images)
         if views is None:
             return logits(variables, unit)
-        seen = jnp.stack([jax.nn.log_softmax(logits(variables, view)) for view in views(unit)])
+        looks = views(unit)
+        each = [logits(variables, looks[i]) for i in range(len(looks))]  # as jax2onnx can read it
+        seen = jax.nn.log_softmax(jnp.stack(each))
         return jax.nn.logsumexp(seen, 0) - jnp.log(len(seen))
 
     return predict
