@@ -125,6 +125,7 @@ def defaults(model: str) -> ConfigDict:
     config.standardise = False  # every image has mean 0 and standard deviation 1 of its own
     config.originals = ''  # a larger size of the set, or an npz of it: crops are cut from those
     config.score_corrupted = False  # at the end val is also scored shifted by known corruptions
+    config.score_reframed = False  # and as crops of itself; with both, corrupted crops too
 
     config.model = ConfigDict({'name': model, 'dtype': 'float32', **MODELS[model]})
 

@@ -23,7 +23,7 @@ SHOWN = 8  # images of the figure
 VERB = 'pretrain'
 # Fields, or the beginnings of their names, of labels, scores and averages, which it has none of.
 UNUSED = (
-    *('seeds', 'weights', 'views', 'score_corrupted', 'originals', 'pretrained.', 'finetune.'),
+    *('seeds', 'weights', 'views', 'score_', 'originals', 'pretrained.', 'finetune.'),
     *('mix.', 'loss.', 'optim.layer_decay', 'optim.sam', 'optim.ema', 'optim.swa'),
     *('checkpoint.best', 'eval_batch_size'),
 )

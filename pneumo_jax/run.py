@@ -5,13 +5,14 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
+import numpy as np
 from flax import linen as nn
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from pneumo_jax import config as configs
 from pneumo_jax import data, models, outputs, runtime
-from pneumo_jax.augment import corruptions
+from pneumo_jax.augment import corruptions, framing
 from pneumo_jax.data import originals
 from pneumo_jax.data.dataset import Dataset, Split
 from pneumo_jax.data.preprocess import Preprocess
@@ -99,12 +100,7 @@ def _train_and_score(
         say=say,
         prefix='[synthetic] ' if dataset.synthetic else '',
     )
-    splits = {'val': dataset.val}
-    if config.score_corrupted:
-        with runtime.on_cpu():  # 13 programs that each run once: a GPU's take long to compile
-            shifted = corruptions.corrupted(dataset.val.images, seed=0)
-        splits['val_corrupted'] = dataclasses.replace(dataset.val, images=shifted)
-    splits['test'] = dataset.test
+    splits = {'val': dataset.val, **_shifted(config, dataset.val), 'test': dataset.test}
     if runtime.is_main():
         workdir.record_scoring(folder, 'test')
     scored = {name: logits(variables, split.images) for name, split in splits.items()}
@@ -112,6 +108,22 @@ def _train_and_score(
         labels = {name: split.labels for name, split in splits.items()}
         outputs.write(folder, config, dataset, scored, labels, variables, meta)
         say(f'\n{(folder / workdir.REPORT).read_text()}\nEverything is in {folder}')
+
+
+def _shifted(config: ConfigDict, val: Split) -> dict[str, Split]:
+    """Val once more, corrupted, framed otherwise, or both, as `config` asks."""
+    found = {}
+    with runtime.on_cpu():  # programs that each run once: a GPU's take long to compile
+        if config.score_corrupted:
+            found['val_corrupted'] = Split(corruptions.corrupted(val.images, seed=0), val.labels)
+        if config.score_reframed:
+            crops = framing.reframed(val.images)
+            labels = np.tile(val.labels, framing.CROPS)
+            found['val_reframed'] = Split(crops, labels)
+            if config.score_corrupted:
+                both = corruptions.corrupted(crops, seed=0)
+                found['val_reframed_corrupted'] = Split(both, labels)
+    return found
 
 
 def _as_synthetic(config: ConfigDict, folder: pathlib.Path) -> tuple[ConfigDict, pathlib.Path]:

@@ -261,12 +261,13 @@ def test_a_mistake_does_not_claim_the_folder(tmp_path: pathlib.Path) -> None:
 
 
 def test_several_seeds_leave_each_their_mean_and_the_ensemble(tmp_path: pathlib.Path) -> None:
-    wanted = {'seeds': '2', 'seed': '5', 'score_corrupted': 'True', 'views': 'flip'}
+    wanted = {'seeds': '2', 'seed': '5', 'score_corrupted': 'True', 'score_reframed': 'True'}
+    wanted |= {'views': 'flip'}
     run.run(config.load(f'{ROOT}/configs/cnn_bn_dropout.py:smoke', wanted), tmp_path)
     results = json.loads((tmp_path / 'results.json').read_text())
     each = {seed: results['seeds'][seed] for seed in ('5', '6')}
     assert each['5'] != each['6']
-    for split in ('val', 'val_corrupted', 'test'):
+    for split in ('val', 'val_corrupted', 'val_reframed', 'val_reframed_corrupted', 'test'):
         probabilities = []
         for seed in each:
             place = tmp_path / f'seed-{seed}'

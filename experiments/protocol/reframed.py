@@ -4,9 +4,9 @@
     python -m pneumo_jax sweep experiments/recipe --retrain
     python experiments/protocol/reframed.py
 
-A crop has 50 to 100 % of the area, and is of any place. Only val images are scored, three crops of
-each, with the nets that the sweeps leave in runs/: all of this study, and those of `recipe` that it
-lacks. `agreement.py` reads what this writes.
+What `--config.score_reframed=True` scores, for runs that were trained before there was that
+field: the nets that the sweeps leave in runs/, all of this study, and those of `recipe` that it
+lacks. Only val images are scored. `agreement.py` reads what this writes.
 """
 
 import csv
@@ -14,22 +14,17 @@ import io
 import pathlib
 import sys
 
-import jax
 import numpy as np
-from jaxtyping import UInt8
 from tqdm import tqdm
 
-from pneumo_jax import augment, doors, errors, files, runtime, trained
-from pneumo_jax.augment import corruptions
+from pneumo_jax import doors, errors, files, runtime, trained
+from pneumo_jax.augment import corruptions, framing
 from pneumo_jax.evaluation import gather, metrics
-from pneumo_jax.fields import defaults
 from pneumo_jax.sweep import study
 
 HERE = pathlib.Path(__file__).parent
 RUNS = HERE.parent.parent / 'runs'
-AREA, CROPS = 0.5, 3
 SCORES = ('auroc', 'accuracy', 'loss')
-Images = UInt8[np.ndarray, 'n h w c']
 
 
 def main() -> None:
@@ -55,20 +50,11 @@ def scored(run: pathlib.Path) -> dict[str, dict[str, float]]:
     """The scores of a run on its val images, reframed, and reframed and corrupted."""
     net = trained.load(run)
     val = gather.own_data(net).val
-    labels = np.tile(val.labels, CROPS)
-    images = np.concatenate([reframed(val.images, seed) for seed in range(CROPS)])
+    labels = np.tile(val.labels, framing.CROPS)
+    images = framing.reframed(val.images)
     both = corruptions.corrupted(images, seed=0)
     splits = {'val_reframed': images, 'val_reframed_corrupted': both}
     return {name: metrics.classification(net.logits(of), labels) for name, of in splits.items()}
-
-
-def reframed(images: Images, seed: int) -> Images:
-    """A crop of every image, at its size, which `seed` and its index decide."""
-    off = dict.fromkeys(defaults('cnn').augment, 0) | {'flip': False, 'policy': ''}
-    crop = augment.create(**{**off, 'crop': AREA})
-    assert crop
-    key = jax.random.key(seed, impl='threefry2x32')
-    return np.rint(255 * np.asarray(jax.jit(crop)(key, images / np.float32(255)))).astype(np.uint8)
 
 
 if __name__ == '__main__':

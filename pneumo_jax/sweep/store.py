@@ -20,6 +20,7 @@ import numpy as np
 
 from pneumo_jax import config as configs
 from pneumo_jax import data, errors, files
+from pneumo_jax.augment import framing
 from pneumo_jax.evaluation import statistics
 from pneumo_jax.fields import defaults
 from pneumo_jax.sweep import study as studies
@@ -29,13 +30,9 @@ SCORES = (
     *('accuracy', 'auroc', 'sensitivity', 'specificity'),
     *('balanced_accuracy', 'loss', 'n'),
 )
-SPLITS = ('val', 'val_corrupted', 'test')
+SPLITS = ('val', 'val_corrupted', 'val_reframed', 'val_reframed_corrupted', 'test')
+ALWAYS = ('val', 'test')  # what every run is scored on
 ORIGIN = ('data', 'config', 'commit', 'device', 'jax', 'command')
-COLUMNS = (
-    *('row', 'seed'),
-    *(f'{split}_{score}' for split in SPLITS for score in SCORES),
-    *('seconds', *ORIGIN),
-)
 Split = tuple[np.ndarray, np.ndarray]  # probabilities of class 1 [n], labels [n]
 
 
@@ -54,6 +51,13 @@ class Kept:
     def score(self, split: str, name: str) -> float:
         """A score; nan where the run was not scored on the split."""
         return float(self.line[f'{split}_{name}'] or 'nan')
+
+
+def columns(is_scored: Callable[[str], bool] = lambda split: True) -> tuple[str, ...]:
+    """Those of the CSV, which has the splits that some run was scored on."""
+    splits = (split for split in SPLITS if split in ALWAYS or is_scored(split))
+    scores = (f'{split}_{score}' for split in splits for score in SCORES)
+    return ('row', 'seed', *scores, 'seconds', *ORIGIN)
 
 
 def read(
@@ -111,7 +115,7 @@ def _collect(run: Run, folder: pathlib.Path, seconds: str) -> Kept:
     found = [split for split in SPLITS if split in results]
     scores = {f'{s}_{name}': repr(results[s][name]) for s in found for name in SCORES}
     origin = results['origin']
-    line = dict.fromkeys(COLUMNS, '') | scores
+    line = dict.fromkeys(columns(), '') | scores
     line |= {'row': run.row, 'seed': str(run.seed), 'seconds': seconds, 'config': run.digest}
     line |= {name: origin[name] for name in ('commit', 'device', 'command')}
     line['jax'] = origin['versions']['jax']
@@ -129,12 +133,13 @@ def _read_lines(table: pathlib.Path) -> list[dict[str, str]]:
     with table.open(encoding='utf-8', newline='') as file:
         reader = csv.DictReader(file, strict=True, restkey='', restval=None)
         lines = list(reader)
-    if tuple(reader.fieldnames or ()) != COLUMNS:
+    given = tuple(reader.fieldnames or ())
+    if given != columns(lambda split: f'{split}_n' in given):
         raise ValueError(f'the columns of {table.name} are not row, seed, ...')
     for number, line in enumerate(lines, 2):
         if '' in line or None in line.values():
             raise ValueError(f'line {number} has another number of columns')
-    return lines
+    return [dict.fromkeys(columns(), '') | line for line in lines]
 
 
 def _splits(line: dict[str, str], arrays: Any) -> dict[str, Split]:
@@ -151,7 +156,11 @@ def labels(fields: str) -> dict[str, np.ndarray]:
     """
     usual = defaults('cnn').data.to_dict()
     found = data.load(**{**usual, **json.loads(fields)})
-    return {split: getattr(found, split.partition('_')[0]).labels for split in SPLITS}
+    each = {split: getattr(found, split.partition('_')[0]).labels for split in SPLITS}
+    return {
+        split: np.tile(labels, framing.CROPS) if 'reframed' in split else labels
+        for split, labels in each.items()
+    }
 
 
 def _check(kept: Iterable[Kept]) -> None:
@@ -170,8 +179,9 @@ def _check(kept: Iterable[Kept]) -> None:
 
 
 def _write_table(folder: pathlib.Path, kept: Sequence[Kept]) -> None:
+    shown = columns(lambda split: any(run.line[f'{split}_n'] for run in kept))
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
+    writer = csv.DictWriter(text, shown, extrasaction='ignore', lineterminator='\n')
     writer.writeheader()
     writer.writerows(run.line for run in kept)
     files.write_text(_paths(folder)[0], text.getvalue())

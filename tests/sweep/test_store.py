@@ -34,6 +34,35 @@ def test_what_was_put_is_read(tmp_path: pathlib.Path, kept: list[Kept]) -> None:
     assert np.isnan(again[0].score('val_corrupted', 'auroc'))
 
 
+def test_a_table_has_the_splits_that_runs_were_scored_on(
+    tmp_path: pathlib.Path, kept: list[Kept]
+) -> None:
+    """And tables from before there were others, or with empty columns, are read as ever."""
+    one = kept[0]
+    probabilities, labels = one.splits['val']
+    more = {
+        'val_reframed': (np.tile(probabilities, 3), np.tile(labels, 3)),
+        'val_corrupted': (probabilities, labels),
+    }
+    line = {**one.line}
+    for split in more:
+        line |= {f'{split}_{name}': line[f'val_{name}'] for name in store.SCORES}
+    scored = Kept(line, {**one.splits, **more})
+    for runs, has in (([kept[1]], False), ([scored, kept[1]], True)):
+        store.put(tmp_path, runs)
+        head, *_ = (tmp_path / 'runs.csv').read_text().splitlines()
+        assert ('val_reframed_auroc' in head) == ('val_corrupted_n' in head) == has
+        assert 'val_reframed_corrupted' not in head
+        again = store.read(tmp_path)
+        assert [run.line for run in again] == [run.line for run in runs]
+    np.testing.assert_array_equal(again[0].splits['val_reframed'][1], np.tile(labels, 3))
+    assert again[0].score('val_reframed', 'auroc') == again[0].score('val', 'auroc')
+    table = tmp_path / 'runs.csv'
+    table.write_text(table.read_text().replace('val_reframed_auroc', 'val_reframed_area'))
+    with pytest.raises(UserError, match='the columns of'):
+        store.read(tmp_path)
+
+
 def renamed(one: Kept) -> Kept:
     return dataclasses.replace(one, line={**one.line, 'row': f'new {one.line["row"]}'})
 
