@@ -77,11 +77,8 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
 
 
 def runs_of(arguments: argparse.Namespace) -> list[pathlib.Path]:
-    """RUN and those that make an ensemble with it; UserError where one is named twice."""
-    runs = [arguments.run, *arguments.others]
-    if len({run.resolve() for run in runs}) < len(runs):
-        raise errors.UserError('a run is named twice: an ensemble has each of its runs once.')
-    return runs
+    """RUN and those that make an ensemble with it."""
+    return [arguments.run, *arguments.others]
 
 
 def folder_for(arguments: argparse.Namespace, name: str = '') -> pathlib.Path:

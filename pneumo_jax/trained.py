@@ -90,10 +90,13 @@ def load(*runs: pathlib.Path) -> Trained:
     """The finished runs in these folders, as one ensemble.
 
     Raises:
-        UserError: no run, an unfinished or damaged one, one of a newer version, or runs that differ
-            in their classes or in the images that they take.
+        UserError: no run, an unfinished or damaged one, one of a newer version, the same one twice,
+            or runs that differ in their classes or in the images that they take.
     """
     records = tuple(map(_record, runs))
+    folders = [folder.resolve() for run in runs for folder in workdir.members(run)]
+    if len({*folders}) < len(folders):
+        raise errors.UserError('a model is named twice: an ensemble has each of its models once.')
     parts = [
         part for run, record in zip(runs, records, strict=True) for part in _parts(run, record)
     ]

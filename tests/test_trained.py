@@ -46,6 +46,9 @@ def test_several_runs_are_an_ensemble(folder: pathlib.Path) -> None:
 def test_what_cannot_be_loaded_is_told(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.UserError, match='no run folder'):
         trained.load(tmp_path)
+    for twice in ('two', 'two/seed-1', 'one/../two/seed-0'):
+        with pytest.raises(errors.UserError, match='a model is named twice'):
+            trained.load(folder / 'two', folder / twice)
     shutil.copytree(folder / 'one', tmp_path / 'run')
     (tmp_path / 'run/results.json').unlink()
     with pytest.raises(errors.UserError, match='not finished'):

@@ -6,6 +6,7 @@ mean in them. Each file is loaded again and compared with the run before it gets
 
 import dataclasses
 import pathlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ Images = UInt8[np.ndarray, 'n h w c']
 Probabilities = Float[np.ndarray, 'n k']
 
 ABOUT = 'export.json'
+OWN = re.compile(r'model\.(stablehlo|onnx)|model(-\d+)?\.safetensors|(use_\w+|read_images)\.py')
 CONSUMERS = pathlib.Path(__file__).parent / 'consumers'
 PLATFORMS = ('cpu', 'cuda')  # of the StableHLO
 CHECKED = 32  # images
@@ -58,13 +60,25 @@ def export(loaded: Trained, formats: Sequence[str], out: pathlib.Path) -> dict[s
                     shutil.copyfile(CONSUMERS / example, stage / example)
             files.write_json(stage / ABOUT, about)
             out.mkdir(exist_ok=True)
-            for path in stage.iterdir():
-                path.replace(out / path.name)
+            _replace(out, stage)
     except OSError as error:
         raise errors.UserError(
             f'cannot write to {out} ({error.strerror}); give another --out.'
         ) from error
     return about
+
+
+def _replace(out: pathlib.Path, stage: pathlib.Path) -> None:
+    """Move everything from `stage` to `out`, where no file of an earlier export stays.
+
+    `export.json`, which says what the files are, goes first and comes last.
+    """
+    (out / ABOUT).unlink(missing_ok=True)
+    for path in out.iterdir():
+        if OWN.fullmatch(path.name):
+            path.unlink()
+    for path in sorted(stage.iterdir(), key=lambda path: path.name == ABOUT):
+        path.replace(out / path.name)
 
 
 def available() -> tuple[str, ...]:

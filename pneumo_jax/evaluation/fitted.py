@@ -80,12 +80,16 @@ class Fitted:
         return self.detector.accepts(images)
 
     def save(self, folder: pathlib.Path) -> None:
-        """Write both files; the second, `calibration.json`, names the first by its SHA-256."""
+        """Write both files; the second, `calibration.json`, names the first by its SHA-256.
+
+        What it replaces goes first: a kill leaves a folder without a fit, not one of two halves.
+        """
         content = io.BytesIO()
         np.savez(content, **vars(self.detector))
         values: dict[str, Any] = {'format': FORMAT, **vars(self)}
         values['isotonic'] = self.isotonic and vars(self.isotonic)
         values['detector'] = hashlib.sha256(content.getvalue()).hexdigest()
+        (folder / FILE).unlink(missing_ok=True)
         files.write_bytes(folder / DETECTOR, content.getvalue())
         files.write_json(folder / FILE, values)
 

@@ -143,7 +143,7 @@ def _conformal(found: Found) -> Table:
     )
     columns = {
         'coverage': 'held',
-        'ask a radiologist': 'all classes',
+        'ask a radiologist': 'several classes',
         'empty': 'empty at first',
         'coverage with empty sets': 'held if left empty',
     }
@@ -154,9 +154,9 @@ def _conformal(found: Found) -> Table:
     errors = found['errors where it answers']
     note = (
         f'Errors among the {errors["images"]:,} images with one class in the set: '
-        f'{_share(errors)[0]}.\nAll classes: ask a radiologist; an empty set, of an image unlike '
-        'every class, counts as all.\nWhere coverage falls short of what is stated, these images '
-        f'are not like those of val. {EXACT}'
+        f'{_share(errors)[0]}.\nSeveral classes: ask a radiologist; an empty set, of an image '
+        'unlike every class, counts as all.\nWhere coverage falls short of what is stated, these '
+        f'images are not like those of val. {EXACT}'
     )
     return Table(title, ['', 'images', *columns.values()], rows, note)
 

@@ -72,8 +72,8 @@ class Facts:
         return values
 
 
-def gather_facts(runs: Sequence[pathlib.Path]) -> Facts:
-    """Everything of finished runs, as one ensemble.
+def gather_facts(runs: Sequence[pathlib.Path], out: pathlib.Path) -> Facts:
+    """Everything of finished runs, as one ensemble; `evaluate` may have left its fit in `out`.
 
     Raises:
         UserError: a folder holds no finished run, its predictions cannot be read, or its data are
@@ -84,7 +84,7 @@ def gather_facts(runs: Sequence[pathlib.Path]) -> Facts:
     dataset = gather.own_data(loaded)
     told = {split: _told(loaded, split, getattr(dataset, split)) for split in SPLITS}
     seen = {split: _seen(folders, dataset, split, told[split]) for split in SCORED}
-    fit = _fit(loaded, dataset, seen['val'])
+    fit = _fit(loaded, dataset, seen['val'], out)
     return Facts(
         loaded=loaded,
         folders=folders,
@@ -123,9 +123,10 @@ def _seen(
     )
 
 
-def _fit(loaded: trained.Trained, dataset: Dataset, val: Seen) -> fitted.Fitted:
-    """What `evaluate` left beside these weights, or the same fitted now."""
-    earlier = fitted.read(loaded.runs[0], fitted.fingerprints(loaded.runs))
+def _fit(loaded: trained.Trained, dataset: Dataset, val: Seen, out: pathlib.Path) -> fitted.Fitted:
+    """What `evaluate` left in `out` or beside these weights, or the same fitted now."""
+    weights = fitted.fingerprints(loaded.runs)
+    earlier = fitted.read(out, weights) or fitted.read(loaded.runs[0], weights)
     return earlier or fitted.fit(loaded, dataset, val.logits)
 
 

@@ -17,7 +17,7 @@ def write(runs: Sequence[pathlib.Path], out: pathlib.Path) -> str:
         UserError: a folder holds no finished run, or its data are missing, or `out` cannot be
             written to.
     """
-    facts = gather_facts(runs)
+    facts = gather_facts(runs, out)
     try:
         drawn = plots.draw(facts, out / FIGURES)
         files.write_text(out / CARD, card.render(facts))

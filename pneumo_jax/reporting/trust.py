@@ -65,7 +65,7 @@ def conformal(facts: Facts) -> Html:
         'Val is what the sets were calibrated on, so it keeps the promise by construction. A set '
         'that would be empty holds all classes: ask a radiologist. 95 % intervals.'
     )
-    return html.table(Table('', [*heads, 'all classes, test'], rows, note))
+    return html.table(Table('', [*heads, 'several classes, test'], rows, note))
 
 
 def doubt(facts: Facts) -> Html:

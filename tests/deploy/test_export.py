@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import runpy
 import subprocess
 import sys
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from pneumo_jax import cli, config, doors, errors, fields, models, run, runtime, trained
+from pneumo_jax.data import images
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.deploy import export, export_onnx
 from pneumo_jax.evaluation import metrics
@@ -142,6 +144,60 @@ def test_onnx_agrees(name: str, views: str, tmp_path: pathlib.Path) -> None:
     assert 0.01 < expected[:, 1].mean() < 0.99
     np.testing.assert_allclose(export_onnx.run(path, IMAGES), expected, atol=1e-4)
     np.testing.assert_allclose(export_onnx.run(path, IMAGES[:2]), expected[:2], atol=1e-4)
+
+
+def reader() -> Any:
+    """The module that lies beside exported models."""
+    return runpy.run_path(str(export.CONSUMERS / 'read_images.py'))['read']
+
+
+@pytest.mark.parametrize('shape', [(28, 28, 1), (28, 28, 3), (28, 20, 1)])
+def test_images_are_read_as_predict_reads_them(
+    shape: tuple[int, int, int], tmp_path: pathlib.Path
+) -> None:
+    """The same pixels, or refused by both: colour is asked of what the model is shown."""
+    rng = np.random.default_rng(0)
+    gray = rng.integers(0, 256, (40, 90), np.uint8)
+    colour = np.stack([gray] * 3, -1)
+    beside, within = colour.copy(), colour.copy()
+    beside[:, :20, 0], within[:, 30:60, 0] = 255, 0
+    exact = rng.integers(0, 256, (28, 20), np.uint8)
+    pictures = {'gray': gray, 'colour': colour, 'beside': beside, 'within': within, 'exact': exact}
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels).save(tmp_path / f'{name}.png')
+    frames = [Image.fromarray(frame) for frame in (gray, 255 - gray)]
+    frames[0].save(tmp_path / 'moving.png', save_all=True, append_images=frames[1:])
+    read, given = reader(), 0
+    for path in sorted(tmp_path.iterdir()):
+        try:
+            wanted = images.read(path, shape)
+        except errors.UserError:
+            with pytest.raises(SystemExit):
+                read([str(path)], shape)
+        else:
+            np.testing.assert_array_equal(read([str(path)], shape), wanted[None])
+            given += 1
+    assert given == {(28, 28, 1): 4, (28, 28, 3): 5, (28, 20, 1): 1}[shape]
+
+
+def test_an_export_leaves_nothing_of_the_one_before_it(
+    folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, one = trained.load(folder), trained.load(folder / 'seed-0')
+    export.export(both, ['safetensors'], tmp_path)
+    (tmp_path / 'model.onnx').touch()
+    (tmp_path / 'mine.onnx').touch()
+    export.export(one, ['safetensors'], tmp_path)
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found == {'mine.onnx', 'model.safetensors', 'use_weights.py', 'export.json'}
+
+    def killed(self: pathlib.Path, target: pathlib.Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pathlib.Path, 'replace', killed)
+    with pytest.raises(KeyboardInterrupt):
+        export._replace(tmp_path, folder / 'seed-0')
+    assert {path.name for path in tmp_path.iterdir()} == {'mine.onnx'}, 'no model of another run'
 
 
 def test_nothing_is_written_where_a_file_disagrees(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pneumo_jax import files
 from pneumo_jax.data.dataset import Dataset, Split
 from pneumo_jax.evaluation import curves, fitted, gather, sections, tables
 
@@ -72,6 +73,35 @@ def test_coverage_is_counted(tmp_path: pathlib.Path) -> None:
     assert told['errors where it answers']['value'] == pytest.approx(sum(wrong) / alone)
     strictly = told['coverage with empty sets']['all']['value']
     assert strictly <= told['coverage']['all']['value']
+
+
+def test_sets_of_two_of_three_classes_are_not_called_all(tmp_path: pathlib.Path) -> None:
+    loaded, fit, seen = made_up(3, tmp_path)
+    found = sections.all_of(loaded, fit, seen, None)
+    sizes = np.array([len(held) for held in fit.sets(fit.probabilities(seen.logits))])
+    assert {2, 3} <= {*sizes.tolist()}
+    asks = found['conformal']['ask a radiologist']['all']['value']
+    assert asks == pytest.approx((sizes > 1).mean()) and asks > (sizes == 3).mean()
+    text = tables.text(found)
+    assert 'several classes' in text and 'all classes' not in text
+
+
+def test_a_kill_between_the_files_leaves_no_fit_of_two_halves(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, earlier, _ = made_up(2, tmp_path)
+    _, fit, _ = made_up(3, tmp_path)
+    earlier.save(tmp_path)
+
+    def killed(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(files, 'write_json', killed)
+        fit.save(tmp_path)
+    assert fitted.read(tmp_path) is None
+    fit.save(tmp_path)
+    assert fitted.read(tmp_path) is not None
 
 
 def test_a_saved_fit_is_the_same(tmp_path: pathlib.Path) -> None:

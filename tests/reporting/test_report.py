@@ -140,7 +140,7 @@ def test_several_seeds_have_a_table_of_each(folder: pathlib.Path) -> None:
 def test_coverage_on_test_is_what_the_sets_reach(folder: pathlib.Path) -> None:
     from pneumo_jax.reporting import facts, words
 
-    found = facts.gather_facts([folder / 'one'])
+    found = facts.gather_facts([folder / 'one'], folder)
     probabilities, labels = found.probabilities('test'), found.seen['test'].labels
     limits = np.array(found.fitted.limits)
     held = probabilities >= limits
@@ -150,6 +150,20 @@ def test_coverage_on_test_is_what_the_sets_reach(folder: pathlib.Path) -> None:
         reached = held[labels == label, label].mean()
         assert words.coverage(found, 'test')[name]['value'] == pytest.approx(reached)
         assert f'{name} {reached:.1%} (' in page
+
+
+def test_a_fit_that_lies_where_the_report_goes_is_read(
+    folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """An ensemble's lies nowhere else."""
+    from pneumo_jax.evaluation import evaluate
+    from pneumo_jax.reporting import facts
+
+    runs = [folder / 'one', folder / 'several']
+    evaluate.evaluate(runs, tmp_path, split='val', alpha=0.2, sensitivity=0.8)
+    found = facts.gather_facts(runs, tmp_path)
+    assert (found.fitted.alpha, found.fitted.sensitivity) == (0.2, 0.8)
+    assert facts.gather_facts(runs, tmp_path / 'other').fitted.alpha == 0.1
 
 
 def test_a_report_is_no_scoring_of_test(folder: pathlib.Path) -> None:
@@ -176,7 +190,7 @@ def test_what_cannot_be_reported_is_told(folder: pathlib.Path, tmp_path: pathlib
 def test_members_are_in_the_order_of_the_models(folder: pathlib.Path) -> None:
     from pneumo_jax.reporting import facts
 
-    found = facts.gather_facts([folder / 'several'])
+    found = facts.gather_facts([folder / 'several'], folder)
     images = found.seen['test'].images
     np.testing.assert_allclose(found.loaded.each(images), found.seen['test'].members, atol=1e-5)
     again, _ = trained.predictions([folder / 'several'], 'test')

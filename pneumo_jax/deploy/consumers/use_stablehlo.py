@@ -9,6 +9,5 @@ from read_images import read
 
 here = pathlib.Path(__file__).parent
 model = export.deserialize(bytearray((here / 'model.stablehlo').read_bytes()))
-_, size, _, channels = model.in_avals[0].shape
-images = read(sys.argv[1:], size, channels)
+images = read(sys.argv[1:], model.in_avals[0].shape[1:])
 print(json.loads((here / 'export.json').read_text())['classes'], model.call(images), sep='\n')
