@@ -110,6 +110,8 @@ RANGES: dict[str, tuple[float, float]] = {
     'model.drop_path': (0, 0.99),
 }
 
+CROPS = 3  # of a val image, where `score_reframed` is on
+
 
 def defaults(model: str) -> ConfigDict:
     """Every field of a run of `model`: the notebook's recipe, with all that it lacks turned off."""

@@ -16,6 +16,7 @@ from pneumo_jax.augment import corruptions, framing
 from pneumo_jax.data import originals
 from pneumo_jax.data.dataset import Dataset, Split
 from pneumo_jax.data.preprocess import Preprocess
+from pneumo_jax.fields import CROPS
 from pneumo_jax.training import build, initial, loop, probe, workdir
 
 
@@ -118,7 +119,7 @@ def _shifted(config: ConfigDict, val: Split) -> dict[str, Split]:
             found['val_corrupted'] = Split(corruptions.corrupted(val.images, seed=0), val.labels)
         if config.score_reframed:
             crops = framing.reframed(val.images)
-            labels = np.tile(val.labels, framing.CROPS)
+            labels = np.tile(val.labels, CROPS)
             found['val_reframed'] = Split(crops, labels)
             if config.score_corrupted:
                 both = corruptions.corrupted(crops, seed=0)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from pneumo_jax import doors, errors, files, runtime, trained
 from pneumo_jax.augment import corruptions, framing
 from pneumo_jax.evaluation import gather, metrics
+from pneumo_jax.fields import CROPS
 from pneumo_jax.sweep import study
 
 HERE = pathlib.Path(__file__).parent
@@ -50,7 +51,7 @@ def scored(run: pathlib.Path) -> dict[str, dict[str, float]]:
     """The scores of a run on its val images, reframed, and reframed and corrupted."""
     net = trained.load(run)
     val = gather.own_data(net).val
-    labels = np.tile(val.labels, framing.CROPS)
+    labels = np.tile(val.labels, CROPS)
     images = framing.reframed(val.images)
     both = corruptions.corrupted(images, seed=0)
     splits = {'val_reframed': images, 'val_reframed_corrupted': both}

@@ -5,10 +5,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from pneumo_jax import augment
-from pneumo_jax.fields import defaults
+from pneumo_jax.fields import CROPS, defaults
 
 AREA = 0.5  # the least share of the area that a crop keeps
-CROPS = 3  # of every image
 
 
 def reframed(images: UInt8[np.ndarray, 'n h w c']) -> UInt8[np.ndarray, 'm h w c']:

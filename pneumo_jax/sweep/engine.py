@@ -132,7 +132,7 @@ def _stored(task: _Task) -> list[Kept]:
     if len(kept) < len(stored):
         print(f'dropped: {len(stored) - len(kept)} stored runs that the study does not have (now)')
     if [one.key for one in kept] != [one.key for one in stored]:
-        store.replace(task.results, stored, kept)
+        store.put(task.results, kept, stored)
     return kept
 
 
@@ -141,11 +141,9 @@ def _keep(new: Sequence[Kept], task: _Task, kept: list[Kept]) -> None:
     if not new:
         return
     order, keys = [run.key for run in task.runs], {one.key for one in new}
-    others = [one for one in kept if one.key not in keys]
-    if len(others) < len(kept):  # else a kill leaves old scores beside new predictions
-        store.replace(task.results, kept, others)
+    stored, others = [*kept], [one for one in kept if one.key not in keys]
     kept[:] = sorted([*others, *new], key=lambda one: order.index(one.key))
-    store.put(task.results, kept)
+    store.put(task.results, kept, stored)
 
 
 def _run(task: _Task, kept: list[Kept], wanted: int | None) -> list[str]:

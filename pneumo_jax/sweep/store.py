@@ -3,8 +3,9 @@
 Every score and the origin of every run are in the CSV; the probability of class 1 of every split's
 images is in the archive, as float64, so that they give the same scores again. The labels are read
 from the data: no part of a data set is kept here.
-A run is written to the archive first and then to the CSV, and leaves in the other order: what
-the CSV names is whole at any moment, and what else is in the archive does not count.
+A new run is written to the archive under a name of its own first, then to the CSV, and then it
+gets its name in the archive: what the CSV has is whole at any moment, under the one name or the
+other, and what else is in the archive does not count.
 """
 
 import csv
@@ -13,6 +14,7 @@ import functools
 import io
 import json
 import pathlib
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -20,9 +22,8 @@ import numpy as np
 
 from pneumo_jax import config as configs
 from pneumo_jax import data, errors, files
-from pneumo_jax.augment import framing
 from pneumo_jax.evaluation import statistics
-from pneumo_jax.fields import defaults
+from pneumo_jax.fields import CROPS, defaults
 from pneumo_jax.sweep import study as studies
 from pneumo_jax.sweep.study import Run
 
@@ -83,15 +84,9 @@ def read(
     return kept
 
 
-def put(folder: pathlib.Path, kept: Sequence[Kept]) -> None:
-    """Write all of `kept`, among them new ones."""
-    _write_archive(folder, kept)
-    _write_table(folder, kept)
-
-
-def replace(folder: pathlib.Path, stored: Sequence[Kept], kept: Sequence[Kept]) -> None:
-    """Write `kept`, some or all of what is `stored`, be it under other names."""
-    _write_archive(folder, [*stored, *kept])
+def put(folder: pathlib.Path, kept: Sequence[Kept], stored: Sequence[Kept] = ()) -> None:
+    """Write `kept` in the place of what is `stored`, be it of the same names."""
+    _write_archive(folder, stored, new=kept)
     _write_table(folder, kept)
     _write_archive(folder, kept)
 
@@ -132,8 +127,7 @@ def _paths(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
 def _read_lines(table: pathlib.Path) -> list[dict[str, str]]:
     with table.open(encoding='utf-8', newline='') as file:
         reader = csv.DictReader(file, strict=True, restkey='', restval=None)
-        lines = list(reader)
-    given = tuple(reader.fieldnames or ())
+        lines, given = list(reader), tuple(reader.fieldnames or ())
     if given != columns(lambda split: f'{split}_n' in given):
         raise ValueError(f'the columns of {table.name} are not row, seed, ...')
     for number, line in enumerate(lines, 2):
@@ -143,9 +137,16 @@ def _read_lines(table: pathlib.Path) -> list[dict[str, str]]:
 
 
 def _splits(line: dict[str, str], arrays: Any) -> dict[str, Split]:
-    found = [split for split in SPLITS if line[f'{split}_n']]
-    of_data = labels(line['data'])
-    return {split: (arrays[_place(line, split)], of_data[split]) for split in found}
+    of_data, found = labels(line['data']), {}
+    for split in (split for split in SPLITS if split in ALWAYS or line[f'{split}_n']):
+        own = _own_place(line, split)
+        probabilities = arrays[own if own in arrays else _place(line, split)]
+        sizes = {int(line[f'{split}_n']), *probabilities.shape, *of_data[split].shape}
+        if len(sizes) > 1:
+            told = ' or '.join(map(str, sorted(sizes)))
+            raise ValueError(f'row {line["row"]!r} has {told} {split} images')
+        found[split] = probabilities, of_data[split]
+    return found
 
 
 @functools.cache
@@ -158,7 +159,7 @@ def labels(fields: str) -> dict[str, np.ndarray]:
     found = data.load(**{**usual, **json.loads(fields)})
     each = {split: getattr(found, split.partition('_')[0]).labels for split in SPLITS}
     return {
-        split: np.tile(labels, framing.CROPS) if 'reframed' in split else labels
+        split: np.tile(labels, CROPS) if 'reframed' in split else labels
         for split, labels in each.items()
     }
 
@@ -172,6 +173,8 @@ def _check(kept: Iterable[Kept]) -> None:
             raise ValueError(f'{name} is there twice')
         seen.add(run.key[:2])
         for split, (probabilities, labels) in run.splits.items():
+            for score in SCORES:
+                run.score(split, score)  # ValueError where it is no number
             for metric in statistics.METRICS:
                 again = statistics.score(probabilities[None], labels, metric)
                 if not abs(run.score(split, metric) - again) < 1e-9:
@@ -187,10 +190,12 @@ def _write_table(folder: pathlib.Path, kept: Sequence[Kept]) -> None:
     files.write_text(_paths(folder)[0], text.getvalue())
 
 
-def _write_archive(folder: pathlib.Path, kept: Sequence[Kept]) -> None:
+def _write_archive(folder: pathlib.Path, kept: Sequence[Kept], new: Sequence[Kept] = ()) -> None:
+    """`kept` under their names, and `new` under names that no others can have."""
     arrays: dict[str, Any] = {
-        _place(run.line, split): probabilities
-        for run in kept
+        place(run.line, split): probabilities
+        for place, runs in ((_place, kept), (_own_place, new))
+        for run in runs
         for split, (probabilities, _) in run.splits.items()
     }
     with files.atomic(_paths(folder)[1]) as temporary, temporary.open('wb') as out:
@@ -199,6 +204,12 @@ def _write_archive(folder: pathlib.Path, kept: Sequence[Kept]) -> None:
 
 def _place(line: dict[str, str], split: str) -> str:
     return f'{studies.slug(line["row"])}-{line["seed"]}/{split}'
+
+
+def _own_place(line: dict[str, str], split: str) -> str:
+    """That of a run until the CSV has it: runs of one name are told apart by all that is known."""
+    known = zlib.crc32(json.dumps(line, sort_keys=True).encode())
+    return f'{known:08x}/{split}'
 
 
 def _predictions(folder: pathlib.Path, split: str) -> Split:

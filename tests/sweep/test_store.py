@@ -1,6 +1,7 @@
 """runs.csv and probabilities.npz: whole at any moment, and checked against each other."""
 
 import contextlib
+import csv
 import dataclasses
 import pathlib
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from pneumo_jax.errors import UserError
+from pneumo_jax.evaluation import statistics
 from pneumo_jax.sweep import store
 from pneumo_jax.sweep.store import Kept
 from pneumo_jax.sweep.study import Run
@@ -47,6 +49,7 @@ def test_a_table_has_the_splits_that_runs_were_scored_on(
     line = {**one.line}
     for split in more:
         line |= {f'{split}_{name}': line[f'val_{name}'] for name in store.SCORES}
+    line['val_reframed_n'] = str(3 * len(labels))
     scored = Kept(line, {**one.splits, **more})
     for runs, has in (([kept[1]], False), ([scored, kept[1]], True)):
         store.put(tmp_path, runs)
@@ -63,12 +66,34 @@ def test_a_table_has_the_splits_that_runs_were_scored_on(
         store.read(tmp_path)
 
 
-def renamed(one: Kept) -> Kept:
-    return dataclasses.replace(one, line={**one.line, 'row': f'new {one.line["row"]}'})
+def named(one: Kept, row: str) -> Kept:
+    return dataclasses.replace(one, line={**one.line, 'row': row})
 
 
-@pytest.mark.parametrize('writes', [0, 1, 2])
-@pytest.mark.parametrize('change', ['put', 'drop', 'rename'])
+def retrained(one: Kept) -> Kept:
+    """The same run with other predictions, and the scores that follow from them."""
+    splits = {split: (1 - p, labels) for split, (p, labels) in one.splits.items()}
+    line = {**one.line, 'commit': 'a later one'}
+    for split, (p, labels) in splits.items():
+        again = {name: statistics.score(p[None], labels, name) for name in statistics.METRICS}
+        line |= {f'{split}_{name}': repr(float(value)) for name, value in again.items()}
+    return Kept(line, splits)
+
+
+def changed(change: str, kept: list[Kept]) -> tuple[list[Kept], list[Kept]]:
+    """What is stored before and after."""
+    a, b = kept[0].line['row'], kept[2].line['row']
+    return {
+        'put': (kept[:2], kept[:3]),
+        'drop': (kept, kept[:1]),
+        'rename': (kept, [*(named(one, 'new') for one in kept[:2]), *kept[2:]]),
+        'swap names': (kept, [named(one, b if one.line['row'] == a else a) for one in kept]),
+        'train again': (kept, [*map(retrained, kept[:2]), *kept[2:]]),
+    }[change]
+
+
+@pytest.mark.parametrize('writes', [0, 1, 2, 3])
+@pytest.mark.parametrize('change', ['put', 'drop', 'rename', 'swap names', 'train again'])
 def test_a_kill_between_the_files_leaves_what_was_there(
     tmp_path: pathlib.Path,
     kept: list[Kept],
@@ -76,29 +101,27 @@ def test_a_kill_between_the_files_leaves_what_was_there(
     change: str,
     writes: int,
 ) -> None:
-    before = kept[:2] if change == 'put' else kept
-    after = {'put': kept[:3], 'drop': kept[:1], 'rename': [*map(renamed, kept[:2]), *kept[2:]]}
+    before, after = changed(change, kept)
     store.put(tmp_path, before)
     done = []
 
     def until_killed(write: Callable[..., None]) -> Callable[..., None]:
-        def either(*given: object) -> None:
+        def either(*given: object, **more: object) -> None:
             if len(done) == writes:
                 raise KeyboardInterrupt
-            done.append(write(*given))  # type: ignore[func-returns-value]
+            done.append(write(*given, **more))  # type: ignore[func-returns-value]
 
         return either
 
     for name in ('_write_archive', '_write_table'):
         monkeypatch.setattr(store, name, until_killed(getattr(store, name)))
     with contextlib.suppress(KeyboardInterrupt):
-        if change == 'put':
-            store.put(tmp_path, after[change])
-        else:
-            store.replace(tmp_path, before, after[change])
+        store.put(tmp_path, after, before)
     assert len(done) == writes
-    found = [run.key for run in store.read(tmp_path)]
-    assert found in ([run.key for run in before], [run.key for run in after[change]])
+    wanted, found = after if writes > 1 else before, store.read(tmp_path)
+    assert [run.line for run in found] == [run.line for run in wanted]
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one.splits['test'][0], other.splits['test'][0])
 
 
 def truncate(folder: pathlib.Path) -> None:
@@ -129,6 +152,28 @@ def nudge(folder: pathlib.Path) -> None:
     replace(auroc, repr(float(auroc) - 0.01))(folder)
 
 
+def cell(column: str, value: str) -> Callable[[pathlib.Path], None]:
+    """Another value in the line of the first run."""
+
+    def change(folder: pathlib.Path) -> None:
+        with (folder / 'runs.csv').open(newline='') as file:
+            lines = list(csv.DictReader(file))
+        lines[0][column] = value
+        with (folder / 'runs.csv').open('w', newline='') as file:
+            writer = csv.DictWriter(file, lines[0])
+            writer.writeheader()
+            writer.writerows(lines)
+
+    return change
+
+
+def shorten(folder: pathlib.Path) -> None:
+    """An image less, as where the data are others now."""
+    with np.load(folder / 'probabilities.npz') as arrays:
+        shorter = {name: arrays[name][:-1] for name in arrays}
+    np.savez(folder / 'probabilities.npz', **shorter)
+
+
 def pickled(folder: pathlib.Path) -> None:
     with np.load(folder / 'probabilities.npz') as arrays:
         objects = {name: arrays[name].astype(object) for name in arrays}
@@ -149,6 +194,12 @@ def pickled(folder: pathlib.Path) -> None:
         (replace('narrow,1,', '"narrow,1,'), 'expected after'),
         (replace('""name""', '""nam""'), "argument 'nam'"),
         (nudge, "'narrow', seed 1: test auroc is"),
+        (cell('test_n', '9999'), 'or 9999 test images'),
+        (cell('test_n', ''), 'invalid literal'),
+        (cell('val_n', ''), 'invalid literal'),
+        (cell('val_loss', 'x'), "'x'"),
+        (shorten, "row 'narrow' has"),
+        (lambda folder: (folder / 'runs.csv').write_bytes(b''), 'columns of runs.csv'),
     ],
 )
 def test_damage_is_told(
