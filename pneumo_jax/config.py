@@ -53,8 +53,8 @@ def check(config: ConfigDict) -> None:
         if field in fields and fields[field] not in choices:
             raise errors.unknown(field, fields[field], choices)
     for field, (low, high) in RANGES.items():
-        value = fields.get(field)
-        if isinstance(value, int | float) and not low <= value <= high:
+        value = fields.get(field, ())
+        if not all(low <= one <= high for one in _numbers(value)):
             raise errors.UserError(
                 f'config.{field}={fields[field]} is out of range: {low:g} to {high:g}.'
             )
@@ -72,6 +72,12 @@ def check(config: ConfigDict) -> None:
         raise errors.UserError(
             f'config.model.kernel={config.model.kernel} must be odd, such as 3, 5 or 7.'
         )
+
+
+def _numbers(value: Any) -> list[float]:
+    """A number, or those of a list; what else is in it is told as such."""
+    each = value if isinstance(value, tuple) else (value,)
+    return [one for one in each if isinstance(one, int | float)]
 
 
 def _check_pairs(config: ConfigDict) -> None:
@@ -183,12 +189,18 @@ def _parse(config: ConfigDict, field: str, text: str) -> Any:
         return text
 
 
+def _bounded(value: Any) -> Any:
+    """A whole number no larger than LARGEST: longer ones Python neither rounds nor shows."""
+    return max(-LARGEST, min(value, LARGEST)) if type(value) is int else value
+
+
 def _set(config: ConfigDict, field: str, value: Any) -> None:
     default = _default(config, field)
     if isinstance(default, tuple) and isinstance(value, int | list):
         value = (value,) if isinstance(value, int) else tuple(value)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(max(-LARGEST, min(value, LARGEST)))
+    value = tuple(map(_bounded, value)) if isinstance(value, tuple) else _bounded(value)
+    if isinstance(default, float) and type(value) is int:
+        value = float(value)
     if type(value) is not type(default):
         raise errors.UserError(
             f'config.{field}={value!r} is of type {type(value).__name__}; '

@@ -123,6 +123,7 @@ def keep_memory() -> None:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
+OUT_OF_MEMORY = 'RESOURCE_EXHAUSTED'  # as XLA has it, in a RuntimeError
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -135,23 +136,36 @@ def enter(door: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
     except BrokenPipeError:  # `| head` has seen enough
         _silence()
         return 141
-    except errors.UserError as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
     except errors.Stopped as stopped:
         print(stopped, file=sys.stderr)
         return stopped.code
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        _silence()
-        where = f' ({error.filename})' if error.filename else ''
-        print(f'error: nothing can be written: {error.strerror}{where}.', file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print('stopped.', file=sys.stderr)
         return 130
+    except (errors.UserError, OSError, MemoryError, RuntimeError) as error:
+        told = _told(error)
+        if not told:
+            raise
+        print(f'error: {told}', file=sys.stderr)
+        return 2
     return 0
+
+
+def _told(error: Exception) -> str:
+    """The line for a mistake, or for a machine that is too small; none for a defect of ours."""
+    said = ' '.join(str(error).split())
+    if isinstance(error, errors.UserError):
+        return said
+    if isinstance(error, MemoryError) or OUT_OF_MEMORY in said:
+        why = said[:200] or 'none is left'
+        return f'there is not enough memory ({why}). A smaller batch or model takes less.'
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f'{error.strerror}: {str(error.filename)[:200]}'
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        _silence()
+        where = f' ({error.filename})' if error.filename else ''
+        return f'nothing can be written: {error.strerror}{where}.'
+    return ''
 
 
 def _silence() -> None:

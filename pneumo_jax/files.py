@@ -19,6 +19,8 @@ DAMAGES = (
     *(csv.Error, zipfile.BadZipFile, zlib.error),
 )
 
+LONGEST = 200  # bytes of a name, of 255 that file systems allow: it gets a beginning and an end
+
 
 def expanded(path: str | pathlib.Path) -> pathlib.Path:
     """A path with ~ as the home folder. Raises UserError where there is no such home."""
@@ -34,6 +36,14 @@ def apart(path: pathlib.Path, other: pathlib.Path) -> str:
     named = mine.with_suffix('') if mine.is_file() else mine
     own = named.relative_to(os.path.commonpath([mine.parent, theirs])).parts
     return '_'.join(own[-3:])  # names of files are short
+
+
+def short(name: str) -> str:
+    """`name`, or its beginning and a checksum where with a suffix it would be no file's."""
+    if len(os.fsencode(name)) <= LONGEST:
+        return name
+    begin = os.fsencode(name)[: LONGEST - 9].decode(errors='ignore')
+    return f'{begin}-{zlib.crc32(os.fsencode(name)):08x}'
 
 
 @contextlib.contextmanager

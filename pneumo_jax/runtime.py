@@ -52,6 +52,8 @@ def start() -> None:
     # On a CPU programs run in the thread that calls them: its malloc can keep their memory.
     jax.config.update('jax_cpu_enable_async_dispatch', False)
     _keep_programs()
+    # Such images are refused in a line; and letters that the font lacks are boxes in a figure.
+    warnings.filterwarnings('ignore', 'Image size .* exceeds limit|Glyph .* missing from')
     if 'JAX_COORDINATOR_ADDRESS' in os.environ and not jax.distributed.is_initialized():
         try:
             count, own = (

@@ -99,7 +99,9 @@ def test_another_model_brings_its_own_fields() -> None:
         ('seed', 'True', 'bool; int is needed'),
         ('weights', 'bst', "did you mean 'best'"),
         ('model.kernel', '4', 'must be odd'),
-        ('model.features', '8,0', 'positive whole numbers'),
+        ('model.features', '8,0', 'out of range: 1 to 65536'),
+        ('model.features', '8,True,1.5', 'positive whole numbers'),
+        ('model.features', '()', 'positive whole numbers'),
         ('model.dtype', 'float16', 'Allowed: float32, bfloat16'),
         ('optim', '3', 'unknown config field'),
         ('optim.lr', '1' * 401, 'out of range'),
@@ -108,6 +110,11 @@ def test_another_model_brings_its_own_fields() -> None:
         ('model.hidden', '0', 'out of range'),
         ('model.kernel', '-3', 'out of range'),
         ('augment.sharpness', '5', 'out of range: 0 to 1'),
+        ('model.features', '9' * 25, 'out of range: 1 to 65536'),
+        ('model.features', f'(8, {10**7})', 'out of range: 1 to 65536'),
+        ('seed', '0x' + 'f' * 5000, 'out of range'),
+        ('model.features', '0x' + 'f' * 5000, 'out of range'),
+        ('weights', '0x' + 'f' * 5000, 'unknown weights'),
     ],
 )
 def test_a_mistake_is_told_in_one_line(field: str, text: str, message: str) -> None:

@@ -22,6 +22,9 @@ def test_overrides_in_both_forms() -> None:
         (errors.UserError('two\nlines'), 2, 'error: two lines\n'),
         (KeyboardInterrupt(), 130, 'stopped'),
         (errors.Stopped(15, 1, 2), 143, 'stopped and saved after step 1 of 2'),
+        (RuntimeError('RESOURCE_EXHAUSTED: 9 TB'), 2, 'error: there is not enough memory (RESOU'),
+        (OSError(36, 'File name too long', 'x' * 300), 2, 'error: File name too long: xxx'),
+        (MemoryError(), 2, 'error: there is not enough memory (none is left)'),
     ],
 )
 def test_how_a_door_closes(

@@ -121,14 +121,14 @@ def similar(
 
     starts = range(0, len(features), TILE)
     tiles = list(itertools.combinations_with_replacement(starts, 2))
-    found, highest, many = [], -1.0, 0
+    found, highest, many = [], -np.inf, 0
     for a, b in tqdm(tiles, desc='near duplicates', delay=2, disable=None, leave=False):
         one, other = slice(a, a + TILE), slice(b, b + TILE)
         tile = features[one] @ features[other].T
         tile[content[one, None] == content[other]] = 0
         if patients is not None:
             strangers = patients[one, None] != patients[other]
-            highest = max(highest, float(tile.max(where=strangers, initial=-1)))
+            highest = max(highest, float(tile.max(where=strangers, initial=-np.inf)))
         first, second = np.nonzero(tile > NEAR)
         ordered = first + a < second + b  # a tile on the diagonal has every pair twice
         first, second = first[ordered], second[ordered]
@@ -137,7 +137,7 @@ def similar(
         if many >= MOST:
             break
     first, second, correlation = (np.concatenate(part)[:MOST] for part in zip(*found, strict=True))
-    return Pairs(first, second, correlation), None if patients is None else highest
+    return Pairs(first, second, correlation), highest if np.isfinite(highest) else None
 
 
 def _same_patient(pairs: Pairs, table: Table) -> Bool[np.ndarray, ' p'] | None:

@@ -4,7 +4,7 @@ import argparse
 import pathlib
 from typing import Any
 
-from pneumo_jax import doors, errors
+from pneumo_jax import doors, errors, files
 
 ABOUT = """
 Draw where image files (JPEG, PNG, TIFF, DICOM) speak for a class: the image, the map and the
@@ -46,6 +46,7 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     import numpy as np
 
     from pneumo_jax.data import images
+    from pneumo_jax.deploy import screen
     from pneumo_jax.explain import run
 
     for method in arguments.method or ():
@@ -57,14 +58,14 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
         for path in run.draw(
             loaded, pictures, names(arguments.images), method, arguments.target, out
         ):
-            print(path)
+            print(screen.printable(str(path)))
     if arguments.compare:
         print('\n' + run.table(run.compare(loaded, pictures, arguments.target, out)))
 
 
 def names(paths: list[pathlib.Path]) -> list[str]:
     """What the figures are called: the files' names, numbered where two are the same."""
-    stems = [path.stem for path in paths]
+    stems = [files.short(path.stem) for path in paths]
     if len(set(stems)) == len(stems):
         return stems
     return [f'{stem}-{number}' for number, stem in enumerate(stems, 1)]

@@ -4,6 +4,7 @@ import argparse
 import gc
 import os
 import pathlib
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -79,12 +80,12 @@ def _tell(outcome: 'Outcome', arguments: argparse.Namespace) -> None:
     if len(bad) == 1 and bad[0][0].named and not outcome.predicted:
         raise bad[0][1]
     if not outcome.calibrated:
-        command = f'python -m pneumo_jax evaluate {arguments.run}'
-        if arguments.others:
-            command += f' --with {" ".join(map(str, arguments.others))} --out FOLDER'
+        first, *others = map(str, doors.runs_of(arguments))
+        more = ['--with', *others, '--out', 'FOLDER'] if others else []
+        command = shlex.join(['python', '-m', 'pneumo_jax', 'evaluate', first, *more])
         lines.append(
             f'Not calibrated, without sets and without a check for radiographs: {command} adds them'
-            + (', and --calibration FOLDER finds them.' if arguments.others else '.')
+            + (', and --calibration FOLDER finds them.' if others else '.')
         )
     if arguments.out:
         done = f', {outcome.skipped:,} done before' if outcome.skipped else ''

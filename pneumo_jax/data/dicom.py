@@ -79,7 +79,7 @@ def _checked(file: BinaryIO) -> 'Dataset':
     kind = dataset.PhotometricInterpretation
     if kind not in (*GRAY, *COLOUR, 'PALETTE COLOR') or dataset.BitsAllocated > 16:
         raise ValueError(f'{kind} of {dataset.BitsAllocated} bits is no radiograph')
-    _check_size(dataset.Rows, dataset.Columns)
+    check_pixels(dataset.Rows, dataset.Columns)
     if dataset.file_meta.TransferSyntaxUID.is_compressed:
         _check_compressed(dataset)
     return dataset
@@ -94,7 +94,7 @@ def _check_compressed(dataset: 'Dataset') -> None:
         raise ValueError(f"{syntax.name} needs another package: pip install 'pneumo_jax[dicom]'")
     frame = encaps.get_frame(dataset.PixelData, 0, number_of_frames=1)
     if not syntax.startswith('1.2.840.10008.1.2.5'):  # RLE, which states no size
-        _check_size(*_size(frame))
+        check_pixels(*_size(frame))
 
 
 def _size(frame: bytes) -> tuple[int, int]:
@@ -115,7 +115,8 @@ def _size(frame: bytes) -> tuple[int, int]:
     return height, width
 
 
-def _check_size(height: int, width: int) -> None:
+def check_pixels(height: int, width: int) -> None:
+    """Refuse (`ValueError`) more pixels than Pillow's lower limit."""
     from PIL import Image
 
     limit = Image.MAX_IMAGE_PIXELS

@@ -41,6 +41,7 @@ def decode(source: pathlib.Path | bytes) -> UInt8[np.ndarray, 'h w c']:
                 return _one_if_gray(dicom.decode(file))
             file.seek(0)
             with Image.open(file, formats=FORMATS) as image:
+                dicom.check_pixels(image.height, image.width)
                 if image.format == 'TIFF':
                     return _tiff(image)
                 if image.format == 'PNG' and getattr(image, 'n_frames', 1) > 1:

@@ -35,7 +35,7 @@ class Painter(NamedTuple):
         """Where the map of a file lies: never outside of the folder."""
         names = {file.path.anchor: '_root', '..': '_up'}
         parts = [names.get(part, part) for part in file.path.parts]
-        return self.folder.joinpath(*parts[:-1], f'{parts[-1]}.png')
+        return self.folder.joinpath(*parts[:-1], f'{files.short(parts[-1])}.png')
 
     def has(self, file: File) -> bool:
         """Whether the map of a file is drawn already."""

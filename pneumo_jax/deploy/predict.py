@@ -48,9 +48,8 @@ def predict(
     Raises:
         UserError: the runs, a path, `out` or `maps` cannot be used.
     """
-    # What is odd in a file that can be read all the same; and images beyond Pillow's lower limit.
+    # What is odd in a file that can be read all the same.
     warnings.filterwarnings('ignore', module='pydicom|PIL')
-    warnings.filterwarnings('error', 'Image size .* could be decompression bomb')
     files = walk.find(paths)
     if maps:
         heatmaps.check(maps, paths)

@@ -38,6 +38,7 @@ class Screen:
         self, name: str, kind: str, probability: str, held: str, bits: str, more: str
     ) -> None:
         head = len(f'P({self._judged or "class"})')
+        kind, held = printable(kind), printable(held)
         line = f'{name:{self._width}}  {kind:{self._class}}  {probability:>{head}}  '
         print(f'{line}{held:{self._set}}  {bits:>7}  {more}'.rstrip())
 

@@ -94,6 +94,7 @@ def _header(path: pathlib.Path, columns: Sequence[str]) -> str:
 
 def _rows(content: str, path: pathlib.Path, columns: Sequence[str], model: str) -> list[Row]:
     """The whole rows of a table; `UserError` where it is another one."""
+    columns = tuple(columns)
     start = _header(path, columns) or f'{{"{columns[0]}": '
     try:
         if content[: len(start)] != start[: len(content)]:
@@ -106,13 +107,15 @@ def _rows(content: str, path: pathlib.Path, columns: Sequence[str], model: str) 
             rows = [dict(zip(columns, row, strict=True)) for row in cells]
         else:
             rows = [json.loads(line) for line in whole.splitlines()]
-        strangers = [row['model'] for row in rows if row['model'] != model]
-    except (ValueError, TypeError, KeyError) as error:
+        if not all(columns == tuple(row) and isinstance(row['file'], str) for row in rows):
+            raise ValueError
+        keys, models = {key(row) for row in rows}, {row['model'] for row in rows}
+    except (ValueError, TypeError, KeyError, csv.Error) as error:
         raise errors.UserError(
             f'{path} is no table of predictions with the columns {", ".join(columns)}; '
             'give another --out.'
         ) from error
-    if strangers:
+    if keys and models != {model}:
         raise errors.UserError(
             f'{path} holds predictions of another model, calibration or prevalence; '
             'give another --out, or remove it.'

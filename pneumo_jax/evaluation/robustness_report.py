@@ -71,7 +71,8 @@ def draw(found: Found, path: pathlib.Path) -> None:
     figure.colorbar(shown, ax=left, shrink=0.8)
     growth = 100 * np.array([row['relative'] for _, row in rows])
     mean, low, high = growth.T
-    right.errorbar(mean, range(len(rows)), xerr=[mean - low, high - mean], fmt='o', capsize=3)
+    reach = np.maximum([mean - low, high - mean], 0)  # round-off may put the mean outside
+    right.errorbar(mean, range(len(rows)), xerr=reach, fmt='o', capsize=3)
     right.axvline(0, color='0.6', linewidth=1)
     right.set_yticks(range(len(rows)), [])
     right.set(ylim=left.get_ylim(), xlabel='points of balanced error, mean over severities')

@@ -1,5 +1,6 @@
 """The sections of an evaluation as tables, for a terminal and as Markdown."""
 
+import html
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -200,4 +201,4 @@ def as_text(table: Table) -> str:
 def as_markdown(table: Table) -> str:
     """A heading and a table."""
     parts = [f'## {table.title}', md.table(table.heads, table.rows, '>'), table.note]
-    return '\n\n'.join(filter(None, parts))
+    return html.escape('\n\n'.join(filter(None, parts)), quote=False)  # names are the data's

@@ -4,6 +4,7 @@ Mitchell et al. 2019, Model Cards for Model Reporting (arXiv:1810.03993).
 """
 
 import html
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -141,9 +142,9 @@ def _evaluation(facts: Facts) -> Iterator[str]:
 
 
 def _usage(facts: Facts) -> str:
-    runs = ' '.join(map(str, facts.loaded.runs[1:]))
-    more = f' --with {runs}' if runs else ''
-    return f'```\nuv run python -m pneumo_jax predict {facts.loaded.runs[0]} IMAGE.png{more}\n```'
+    first, *others = map(str, facts.loaded.runs)
+    words = ['predict', first, 'IMAGE.png', *(['--with', *others] if others else [])]
+    return f'```\nuv run python -m pneumo_jax {shlex.join(words)}\n```'
 
 
 def plain(text: str) -> str:

@@ -73,7 +73,7 @@ def read(folder: pathlib.Path) -> Study:
     spec = importlib.util.spec_from_file_location('study', path)
     if not path.is_file() or spec is None or spec.loader is None:
         there = folder.parent.glob('*/study.py')
-        near = sorted(str(at.parent) for at in there if 'get_study' in at.read_text())
+        near = sorted(str(at.parent) for at in there if b'get_study' in at.read_bytes())
         if near:
             raise errors.unknown('study', folder, near)
         raise errors.UserError(f'no study at {path}: it defines get_study() -> Study.')
@@ -81,7 +81,7 @@ def read(folder: pathlib.Path) -> Study:
     try:
         spec.loader.exec_module(module)
         study = module.get_study()
-    except Exception as error:  # whatever a study does wrong is its writer's to mend
+    except (Exception, SystemExit) as error:  # whatever a study does wrong is its writer's to mend
         raise errors.UserError(f'study {path}: {type(error).__name__}: {error}') from error
     try:
         _check(study)
@@ -140,6 +140,7 @@ def _check_types(study: Study) -> None:
             raise errors.UserError(f'{name} must be a {allowed}, and is {value!r}.')
 
     check('question', study.question, str)
+    check('baseline', study.baseline, str)
     check('seeds', study.seeds, tuple, list)
     check('rows', study.rows, Mapping)
     for name, row in study.rows.items():

@@ -40,14 +40,19 @@ def seeds(found: Sequence[Summary]) -> str:
 def place(text: str, name: str, readme: pathlib.Path) -> None:
     """Put `text` between the two `<!-- name -->` of a README, where it has them.
 
-    Raises UserError where there is one mark, or more than two.
+    Raises UserError where there is one mark, or more than two, or it is no text.
     """
     mark = f'<!-- {name} -->'
-    old = readme.read_text(encoding='utf-8') if readme.exists() else ''
+    try:
+        old = readme.read_bytes().decode('utf-8') if readme.exists() else ''
+    except UnicodeDecodeError as error:
+        raise errors.UserError(f'{readme} is not UTF-8: {error}.') from error
     count = old.count(mark)
     if count not in (0, 2):
         raise errors.UserError(f'{readme} has the mark {mark} {count} times: 2 are needed, or 0.')
     block = f'{mark}\n{text}\n{mark}'
+    if '\r\n' in old:
+        block = block.replace('\n', '\r\n')
     new = re.sub(f'{re.escape(mark)}.*{re.escape(mark)}', lambda _: block, old, flags=re.DOTALL)
     if new != old:
         files.write_text(readme, new)

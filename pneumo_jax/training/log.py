@@ -147,8 +147,9 @@ def read(folder: pathlib.Path) -> list[Row]:
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
         if line.endswith(b'\n'):
             try:
-                rows.append(json.loads(line))
-            except ValueError as error:
+                row = json.loads(line)
+                rows.append({**row, 'epoch': int(row['epoch']), 'step': int(row['step'])})
+            except (ValueError, KeyError, TypeError) as error:
                 raise errors.UserError(
                     f'{path}: line {number} is damaged ({error}): take it out.'
                 ) from error

@@ -104,10 +104,10 @@ def read(folder: pathlib.Path) -> dict[str, Any] | None:
         return None
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
-        if 'config' not in found:
+        if not isinstance(found.get('config'), dict):
             raise ValueError('it has no config')
         return found
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, AttributeError, OSError) as error:
         raise errors.UserError(
             f'{path} cannot be read ({error}); remove the run folder to train anew.'
         ) from error
@@ -145,7 +145,8 @@ def times_scored(folder: pathlib.Path, split: str) -> int:
     """How often `record_scoring` noted the split."""
     path, count = home(folder) / SCORED, 0
     for line in path.read_text(encoding='utf-8').splitlines() if path.exists() else []:
-        with contextlib.suppress(ValueError):  # a kill cut it short, before anything was scored
+        # A kill cut it short, before anything was scored.
+        with contextlib.suppress(ValueError, KeyError, TypeError):
             count += json.loads(line)['split'] == split
     return count
 

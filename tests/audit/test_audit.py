@@ -96,6 +96,9 @@ def test_without_patients_nothing_is_said_of_them() -> None:
     }  # fmt: skip
     assert found['highest_of_different_patients'] is None
     assert patients.shared(unknown) is None
+    same = [Split(s.images, s.labels, np.zeros(len(s), int)) for s in (*splits, dataset.test)]
+    found = duplicates.find(Dataset('t', dataset.classes, *same))
+    assert found['highest_of_different_patients'] is None, 'there is no such pair'
 
 
 def test_even_images_are_no_near_duplicates() -> None:

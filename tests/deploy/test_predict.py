@@ -165,9 +165,11 @@ def test_heat_maps(runs: Any, folder: pathlib.Path, tmp_path: pathlib.Path) -> N
     with Image.open(drawn[3]) as picture:
         assert picture.size == (224, 224) and picture.mode == 'RGB'
     painter = heatmaps.Painter(predictor.load([runs[0]]).trained, maps)
-    paths = [pathlib.Path(path) for path in ('x/a.png', '../x/a.png', '/x/a.png')]
+    long = ['x/' + '\u3042' * 83 + f'{i}.png' for i in (1, 2)]
+    paths = [pathlib.Path(path) for path in ('x/a.png', '../x/a.png', '/x/a.png', *long)]
     places = {painter.place(walk.File(path, 0, 0, named=True)) for path in paths}
-    assert len(places) == 3 and all(place.is_relative_to(maps) for place in places)
+    assert len(places) == 5 and all(place.is_relative_to(maps) for place in places)
+    assert all(len(place.name.encode()) <= 204 for place in places)
     drawn[3].unlink()
     assert predict.predict([runs[0]], [folder], out=out, maps=maps)[:2] == (1, 9)
     with pytest.raises(UserError, match='taken for images'):

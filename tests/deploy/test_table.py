@@ -80,6 +80,20 @@ def test_what_is_not_to_be_written_to(path: pathlib.Path) -> None:
         with pytest.raises(UserError, match='no table of predictions'):
             add(path, row('a.png'))
         assert path.read_text() == text
+    whole = before.decode()
+    if path.suffix == '.jsonl':
+        changes = [
+            ('"bytes": 10, ', ''),
+            ('7', 'null'),
+            (', "p": 0.123456789', ''),
+            ('"a.png"', '3'),
+        ]
+    else:  # as a spreadsheet writes it; a quote that never ends
+        changes = [('10', '1.0E+01'), ('m', '"' + 'x' * 140_000)]
+    for change in changes:
+        path.write_text(whole.replace(*change))
+        with pytest.raises(UserError, match='no table of predictions'):
+            add(path, row('a.png'))
     with pytest.raises(UserError, match=r'must end with \.csv or \.jsonl'):
         add(path.with_suffix('.xlsx'))
     with pytest.raises(UserError, match='cannot be written'):

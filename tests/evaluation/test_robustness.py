@@ -103,6 +103,9 @@ def test_the_report(few: None, tmp_path: pathlib.Path) -> None:
     row = next(line for line in text.splitlines() if 'brightness_down' in line)
     assert '| 0.0 | 0.0 | 50.0 | 50.0 | 50.0 | 30.0 [' in row
     assert (tmp_path / 'out' / 'corruptions.png').read_bytes().startswith(b'\x89PNG')
+    row = found['corruptions']['brightness_down']
+    row['relative'] = [0.3, 0.3 + 1e-16, 0.3 - 1e-16]  # outside of it, by round-off
+    robustness_report.draw(found, tmp_path / 'again.png')
 
 
 def test_the_verb_notes_the_look_at_test(

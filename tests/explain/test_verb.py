@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -47,6 +48,26 @@ def test_figures_and_scores(
     for mean, low, high in (areas['deletion'] for areas in found['methods'].values()):
         assert 0 <= low <= mean <= high <= 1
     assert '| random patches | ' in told
+
+
+def test_every_image_has_a_figure_whatever_its_name(
+    folder: pathlib.Path,
+    images: list[str],
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    odd = ['contact_sheet.png', f'{"x" * 240}.png', f'{"x" * 241}.png', 'bytes\udcff.png']
+    given = [tmp_path / name for name in odd]
+    for path in given:
+        shutil.copy(images[0], path)
+    out = tmp_path / 'out'
+    arguments = ['explain', folder, *given, '--method', 'integrated', '--out', out]
+    assert doors.enter(cli.main, [*map(str, arguments)]) == 0
+    assert len({*out.iterdir()}) == len(odd) + 1
+    assert 'contact_sheet_of_all_integrated.png' in capsys.readouterr().out
+    (out / 'faithfulness.json').mkdir()
+    assert doors.enter(cli.main, [*map(str, arguments), '--compare']) == 2
+    assert 'cannot write to' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -265,6 +265,8 @@ def test_a_second_sweep_is_refused(
         ('get_study', 'get_studies', "no attribute 'get_study'"),
         ('question=', 'qustion=', 'TypeError'),
         ('return', 'None;', 'must return a Study'),
+        ('return', 'raise SystemExit(3);', 'SystemExit: 3'),
+        ("baseline='narrow'", "baseline=['narrow']", 'baseline must be a str'),
     ],
 )
 def test_a_mistake_in_a_study_is_one_line(
@@ -297,7 +299,24 @@ def test_a_mistake_on_the_command_line_is_one_line(
     assert told in err
 
 
+def test_a_readme_keeps_its_line_ends_and_has_to_be_text(
+    folder: pathlib.Path, finish: Finish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish()
+    readme = folder / 'README.md'
+    readme.write_bytes(b'# Tiny\r\n\r\n<!-- tiny -->\r\nold\r\n<!-- tiny -->\r\nEnd\r\n')
+    assert sweep(folder) == 0
+    text = readme.read_bytes()
+    assert b'| `narrow` | 2 |' in text and b'old' not in text
+    assert text.count(b'\r\n') == text.count(b'\n') > 8
+    readme.write_bytes(b'\xff')
+    assert sweep(folder) == 2
+    assert 'README.md is not UTF-8' in capsys.readouterr().err
+
+
 def test_a_folder_without_a_study(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder.parent / 'other').mkdir()
+    (folder.parent / 'other' / 'study.py').write_bytes(b'\xff')
     assert sweep(folder.with_name('tinny')) == 2
     assert "did you mean 'experiments/tiny'" in capsys.readouterr().err
 

@@ -73,8 +73,10 @@ def test_rows_after_the_checkpoint_and_a_torn_line_are_dropped(tmp_path: pathlib
     assert log.read(tmp_path) == [row(1), row(2)]
 
 
-def test_a_damaged_row_is_told(tmp_path: pathlib.Path) -> None:
-    (tmp_path / log.METRICS).write_text('{"step": 1}\n{"st\n{"step": 3}\n')
+@pytest.mark.parametrize('damaged', ['{"st', '{}', '5', 'null', '{"step": 2}', '[1, 2]'])
+def test_a_damaged_row_is_told(tmp_path: pathlib.Path, damaged: str) -> None:
+    whole = [json.dumps(row(epoch)) for epoch in (1, 2)]
+    (tmp_path / log.METRICS).write_text('\n'.join([whole[0], damaged, whole[1], '']))
     with pytest.raises(errors.UserError, match=r'line 2 is damaged .*: take it out'):
         log.Log(tmp_path, 0)
 

@@ -50,7 +50,7 @@ def test_checkpoints_of_nobody_are_not_gone_on_with(tmp_path: pathlib.Path) -> N
         workdir.claim(tmp_path, config(), DATA, {})
 
 
-@pytest.mark.parametrize('content', ['{"config":', '{}', '[1]', '7'])
+@pytest.mark.parametrize('content', ['{"config":', '{}', '[1]', '7', '{"config": 5}'])
 def test_a_broken_record_is_told(tmp_path: pathlib.Path, content: str) -> None:
     (tmp_path / workdir.RUN).write_text(content)
     with pytest.raises(errors.UserError, match=r'run\.json cannot be read'):
@@ -114,7 +114,7 @@ def test_a_second_process_is_kept_out(tmp_path: pathlib.Path) -> None:
 def test_a_note_that_a_kill_cut_short_is_passed_over(tmp_path: pathlib.Path) -> None:
     workdir.record_scoring(tmp_path, 'test')
     with (tmp_path / workdir.SCORED).open('a') as file:
-        file.write('{"split": "te')
+        file.write('{}\nnull\n5\n{"split": "te')
     for count in (1, 2):
         assert workdir.times_scored(tmp_path, 'test') == count
         workdir.record_scoring(tmp_path, 'test')
