@@ -48,7 +48,9 @@ def decode(source: pathlib.Path | bytes) -> UInt8[np.ndarray, 'h w c']:
                     raise ValueError('it is animated; one frame is allowed')
                 image.load()
                 return _pixels(ImageOps.exif_transpose(image))
-    except Exception as error:  # on a damaged file Pillow and pydicom raise almost any type
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # Pillow and pydicom raise any type, and Rust's no Exception
         name = source if isinstance(source, pathlib.Path) else 'the image'
         reason = 'it is none' if isinstance(error, UnidentifiedImageError) else error
         raise UserError(

@@ -243,3 +243,16 @@ def test_damage_never_escapes_as_another_error() -> None:
             damaged[132 + rng.integers(0, len(damaged) - 132, 4)] = rng.integers(0, 256, 4)
             with contextlib.suppress(UserError):
                 assert decode(damaged.tobytes()).dtype == np.uint8
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_a_run_that_is_too_long_is_damage() -> None:
+    """pylibjpeg-rle, in Rust, panics at some, with what is no Exception."""
+    packed = made(WIDE)
+    packed.compress(RLELossless)
+    whole = file(packed)
+    for place in range(len(whole) - len(packed.PixelData), len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] = 200
+        with contextlib.suppress(UserError):
+            assert decode(bytes(damaged)).dtype == np.uint8
