@@ -60,7 +60,7 @@ def reliability(fitted: Fitted, seen: Seen, title: str, path: pathlib.Path) -> N
         low, high = _intervals(bins)
         top.vlines(bins.confidence, low, high, color=canvas.COLOURS[0], alpha=0.5)
         top.plot(bins.confidence, bins.frequency, 'o', color=canvas.COLOURS[0], markersize=5)
-        top.set_title(f'{name}: ECE {calibration.ece(*pair)[0]:.3f}', fontsize=11)
+        top.set_title(f'{name}: ECE {calibration.ece(*pair):.3f}', fontsize=11)
         bottom.bar(edges, bins.count, width, align='edge', color='0.7', edgecolor='white')
         canvas.of_counts(bottom)
         binary = len(fitted.classes) == 2

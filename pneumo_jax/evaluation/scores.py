@@ -107,11 +107,12 @@ def of_probabilities(
     if classes == 2:
         brier = metrics.brier_score_loss(labels, probabilities[:, 1], sample_weight=weights)
     pair = calibration.judged(probabilities, labels)
+    within = calibration.ece_interval(*pair, drawn, weights)
     return {
         'auroc': _score(auroc, np.mean([curve[0] for curve in curves], 0)),
         'average_precision': _score(precision, np.mean([curve[1] for curve in curves], 0)),
         'brier': _score(brier, drawn @ squares / drawn.sum(1)),
-        'ece': _score(calibration.ece(*pair, weights[None])[0], calibration.ece(*pair, drawn)),
+        'ece': Score(calibration.ece(*pair, weights), *within),
     }
 
 

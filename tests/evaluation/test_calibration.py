@@ -45,14 +45,39 @@ def test_reliability_is_that_of_scikit_learn() -> None:
     np.testing.assert_allclose(found.confidence[filled], confidence)
     gaps = np.abs(found.frequency - found.confidence)[filled]
     expected = np.average(gaps, weights=found.count[filled])
-    assert calibration.ece(p, labels == 1)[0] == pytest.approx(expected)
+    assert calibration.ece(p, labels == 1) == pytest.approx(expected)
 
 
 def test_ece_by_hand() -> None:
     p, right = np.array([0.95, 0.95, 0.05, 0.05]), np.array([True, False, False, False])
-    assert calibration.ece(p, right)[0] == pytest.approx((0.45 + 0.05) / 2)
-    halved = calibration.ece(p, right, np.array([[1.0, 1, 0, 0], [0, 0, 1, 1]]))
-    np.testing.assert_allclose(halved, [0.45, 0.05])
+    assert calibration.ece(p, right) == pytest.approx((0.45 + 0.05) / 2)
+    for weights, expected in (([1.0, 1, 0, 0], 0.45), ([0, 0, 1, 1], 0.05), ([3, 1, 0, 0], 0.2)):
+        assert calibration.ece(p, right, np.array(weights)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ('power', 'truth', 'least'), [(1.0, 0.0, 0.88), (1.2, 0.032, 0.85), (2.5, 0.156, 0.8)]
+)
+def test_the_interval_of_the_ece_holds_the_truth(power: float, truth: float, least: float) -> None:
+    """Where a model is calibrated too, which percentiles of the resamples never say."""
+    rng, held, by_percentiles = np.random.default_rng(0), 0, 0
+    for _ in range(100):
+        p = rng.beta(0.6, 0.4, 300)
+        right = rng.random(300) < p**power
+        drawn = rng.multinomial(300, np.full(300, 1 / 300), 200).astype(float)
+        low, high = calibration.ece_interval(p, right, drawn)
+        assert 0 <= low <= calibration.ece(p, right) <= high
+        held += low <= truth <= high
+        each = [calibration.ece(p, right, weights) for weights in drawn[:20]]
+        by_percentiles += min(each) <= truth
+    assert held / 100 >= least
+    assert by_percentiles < 20 or power == 2.5
+
+
+def test_the_interval_of_the_ece_without_a_usable_resample() -> None:
+    p, right = np.array([0.9, 0.2]), np.array([True, True])
+    value = calibration.ece(p, right)
+    assert calibration.ece_interval(p, right, np.full((3, 2), np.nan)) == (value, value)
 
 
 def test_prior_correction_is_bayes_on_a_mixture() -> None:
@@ -73,4 +98,4 @@ def test_prior_correction_is_bayes_on_a_mixture() -> None:
     p = 1 / (1 + np.exp(0.5 - values))  # Bayes at a prevalence of one half
     shares = np.array([0.5, 0.5]), np.array([0.9, 0.1])
     corrected = calibration.prior_correct(np.stack([1 - p, p], 1), *shares)[:, 1]
-    assert calibration.ece(p, ill)[0] > 0.2 and calibration.ece(corrected, ill)[0] < 0.01
+    assert calibration.ece(p, ill) > 0.2 and calibration.ece(corrected, ill) < 0.01

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from pneumo_jax.evaluation import calibration, scores, statistics
+from pneumo_jax.evaluation import scores, statistics
 
 
 def made_up(count: int = 300, classes: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -104,14 +104,13 @@ def test_intervals_are_those_of_resampling_by_hand() -> None:
     probabilities, labels = made_up(80)
     decided = probabilities.argmax(1)
     drawn = statistics.drawn(labels, 50, 3, None)
-    by_hand: dict[str, list[float]] = {'auroc': [], 'average_precision': [], 'mcc': [], 'ece': []}
+    by_hand: dict[str, list[float]] = {'auroc': [], 'average_precision': [], 'mcc': []}
     for counts in drawn.astype(int):
         rows = np.repeat(np.arange(80), counts)
         y, p = labels[rows], probabilities[rows, 1]
         by_hand['auroc'].append(metrics.roc_auc_score(y, p))
         by_hand['average_precision'].append(metrics.average_precision_score(y, p))
         by_hand['mcc'].append(metrics.matthews_corrcoef(y, decided[rows]))
-        by_hand['ece'].append(float(calibration.ece(p, y == 1)[0]))
     found = scores.of_probabilities(probabilities, labels, drawn)
     found |= scores.of_decisions(decided, labels, 2, drawn)
     for name, values in by_hand.items():
