@@ -53,9 +53,24 @@ def write(
             input_names=['images'],
             output_names=['probabilities'],
         )
+    _share(model.graph)
     onnx.helper.set_model_props(model, {name: json.dumps(about[name]) for name in about})
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
+
+
+def _share(graph: Any) -> None:
+    """Keep one of equal constants: every view of an image has brought all weights of its own."""
+    first: dict[bytes, str] = {}
+    names: dict[str, str] = {}
+    for tensor in list(graph.initializer):
+        name, tensor.name = tensor.name, ''
+        names[name] = first.setdefault(tensor.SerializeToString(), name)
+        tensor.name = name
+        if names[name] != name:
+            graph.initializer.remove(tensor)
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
 
 
 def run(path: pathlib.Path, images: UInt8[np.ndarray, 'n h w c']) -> Float[np.ndarray, 'n k']:

@@ -144,6 +144,8 @@ def test_onnx_agrees(name: str, views: str, tmp_path: pathlib.Path) -> None:
     assert 0.01 < expected[:, 1].mean() < 0.99
     np.testing.assert_allclose(export_onnx.run(path, IMAGES), expected, atol=1e-4)
     np.testing.assert_allclose(export_onnx.run(path, IMAGES[:2]), expected[:2], atol=1e-4)
+    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(loaded.members[0].variables))
+    assert path.stat().st_size < weights + 150_000, 'the weights once, whatever the views'
 
 
 def reader() -> Any:
