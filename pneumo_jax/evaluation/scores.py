@@ -39,12 +39,23 @@ def of_decisions(
     drawn: Weights,
     weights: Float[np.ndarray, ' n'] | None = None,
 ) -> Scores:
-    """What the confusion matrix tells; `weights` say how much each image counts for the value."""
+    """What the confusion matrix tells; `weights` say how much each image counts for the value.
+
+    A rate of 0 or 1 is that in every resample: it has the exact interval (`statistics.share`) for
+    as many images, or patients, as are drawn.
+    """
     weights = np.ones(len(labels)) if weights is None else weights
     cells = np.eye(classes**2)[labels * classes + decided]
     resampled = of_matrices((drawn @ cells).reshape(-1, classes, classes))
     values = _values(decided, labels, classes, weights)
-    return {name: _score(values[name], resampled[name]) for name in values}
+    found = {name: _score(values[name], resampled[name]) for name in values}
+    of = {'accuracy': labels >= 0, 'sensitivity': labels == 1, 'specificity': labels == 0}
+    of |= {'ppv': decided == 1, 'npv': decided == 0}
+    for name in found.keys() & of.keys():
+        if found[name].value in (0, 1):
+            units = len({column.tobytes() for column in drawn[:, of[name]].T})
+            found[name] = Score(*statistics.share(round(found[name].value) * units, units))
+    return found
 
 
 def of_matrices(matrices: Float[np.ndarray, 'r k k']) -> dict[str, Float[np.ndarray, ' r']]:

@@ -117,6 +117,23 @@ def test_intervals_are_those_of_resampling_by_hand() -> None:
         assert found[name][1:] == pytest.approx(np.percentile(values, [2.5, 97.5])), name
 
 
+@pytest.mark.parametrize('each', [1, 3])
+def test_a_rate_of_one_is_not_certain(each: int) -> None:
+    """No resample of ten patients who are found has one who is missed."""
+    patients = np.repeat(np.arange(20), each)
+    labels = patients % 2
+    decided = np.where(patients == 0, 1, labels)
+    drawn = statistics.drawn(labels, 200, 0, patients)
+    found = scores.of_decisions(decided, labels, 2, drawn)
+    for name, units in (('sensitivity', 10), ('npv', 9)):
+        assert found[name] == pytest.approx((1, 0.025 ** (1 / units), 1))
+    assert found['specificity'].value == pytest.approx(0.9)
+    assert found['specificity'].low < 0.8 and found['specificity'].high == 1
+    wrong = scores.of_decisions(1 - labels, labels, 2, drawn)
+    for name, units in (('accuracy', 20), ('ppv', 10)):
+        assert wrong[name] == pytest.approx((0, 0, 1 - 0.025 ** (1 / units)))
+
+
 def test_intervals_by_patient_are_wider_where_patients_repeat() -> None:
     probabilities, labels = made_up(100)
     many, of = np.repeat(probabilities, 4, 0), np.repeat(labels, 4)
