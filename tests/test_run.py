@@ -16,7 +16,7 @@ from pneumo_jax import config, data, errors, models, run, runtime, trained
 from pneumo_jax.data import preprocess
 from pneumo_jax.evaluation import figures, gather
 from pneumo_jax.models.pretrained import export
-from pneumo_jax.training import checkpoint, log, programs
+from pneumo_jax.training import checkpoint, log, loop, programs
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = sorted(page for page in (ROOT / 'configs').glob('*.py') if page.stem != 'common')
@@ -316,3 +316,22 @@ def test_the_whole_recipe_is_resumed_to_the_same_bits(
     run_until_killed(page, tmp_path / 'killed', 8, monkeypatch)
     run.run(page, tmp_path / 'killed')
     assert ended(tmp_path / 'killed') == ended(tmp_path / 'whole')
+
+
+@pytest.mark.parametrize(
+    ('apart', 'weights', 'all_kept'), [(99, 'last', False), (0, 'last', True), (99, 'best', True)]
+)
+def test_short_epochs_share_a_checkpoint(
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    apart: int,
+    weights: str,
+    all_kept: bool,
+) -> None:
+    """But for the last one, and where the best is to be scored."""
+    monkeypatch.setattr(loop, 'APART', apart)
+    page = config.load(f'{ROOT}/configs/mlp.py:smoke', {'epochs': '2', 'weights': weights})
+    run.run(page, tmp_path)
+    kept = {int(path.name) for path in (tmp_path / 'checkpoints').iterdir()}
+    ends = [row['step'] for row in log.read(tmp_path)]
+    assert kept == {*ends[0 if all_kept else -1 :]}

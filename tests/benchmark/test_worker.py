@@ -35,7 +35,7 @@ def test_a_worker_from_start_to_end(tmp_path: pathlib.Path) -> None:
             job.ask({'measure': 'nap', 'seconds': 1})
         assert job.peak_bytes() > 10**8
     assert job.processes[0].returncode == 0
-    assert len(list((tmp_path / 'job-0' / 'run' / 'checkpoints').iterdir())) > 1
+    assert list((tmp_path / 'job-0' / 'run' / 'checkpoints').iterdir())
 
 
 def test_a_case_that_cannot_be_is_told_in_a_line(
