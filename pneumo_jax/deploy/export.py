@@ -23,13 +23,13 @@ from pneumo_jax.augment import views
 from pneumo_jax.deploy import export_onnx
 from pneumo_jax.evaluation import metrics
 from pneumo_jax.trained import Trained
-from pneumo_jax.training import steps
+from pneumo_jax.training import steps, workdir
 
 Images = UInt8[np.ndarray, 'n h w c']
 Probabilities = Float[np.ndarray, 'n k']
 
 ABOUT = 'export.json'
-OWN = re.compile(r'model\.(stablehlo|onnx)|model(-\d+)?\.safetensors|(use_\w+|read_images)\.py')
+MODELS = re.compile(r'model(-\d+)?\.(stablehlo|onnx|safetensors)')  # names of exported files
 CONSUMERS = pathlib.Path(__file__).parent / 'consumers'
 PLATFORMS = ('cpu', 'cuda')  # of the StableHLO
 CHECKED = 32  # images
@@ -41,11 +41,15 @@ def export(loaded: Trained, formats: Sequence[str], out: pathlib.Path) -> dict[s
     """Write every format, an example that uses it, and `export.json`, and return what that says.
 
     Raises:
-        UserError: an unknown format, one whose packages are not installed, a folder that cannot
-            be written to, or a file that does not agree with the run.
+        UserError: an unknown format, one whose packages are not installed, a folder that holds a
+            run or cannot be written to, or a file that does not agree with the run.
     """
     for name in formats:
         check(name)
+    if any((out / name).exists() for name in (workdir.RUN, workdir.RESULTS)):
+        raise errors.UserError(
+            f'{out} holds a run, whose weights are called as an exported file; give another --out.'
+        )
     images, which = _images(loaded)
     expected = metrics.softmax(loaded.logits(images))
     about = {**_about(loaded), 'checked_on': which, 'files': {}}
@@ -71,12 +75,13 @@ def export(loaded: Trained, formats: Sequence[str], out: pathlib.Path) -> dict[s
 def _replace(out: pathlib.Path, stage: pathlib.Path) -> None:
     """Move everything from `stage` to `out`, where no file of an earlier export stays.
 
-    `export.json`, which says what the files are, goes first and comes last.
+    `export.json`, without which there was none, goes last and comes last.
     """
-    (out / ABOUT).unlink(missing_ok=True)
-    for path in out.iterdir():
-        if OWN.fullmatch(path.name):
-            path.unlink()
+    if (out / ABOUT).exists():
+        for path in out.iterdir():
+            if MODELS.fullmatch(path.name) or (CONSUMERS / path.name).is_file():
+                path.unlink()
+        (out / ABOUT).unlink()
     for path in sorted(stage.iterdir(), key=lambda path: path.name == ABOUT):
         path.replace(out / path.name)
 

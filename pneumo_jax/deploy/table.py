@@ -107,15 +107,16 @@ def _rows(content: str, path: pathlib.Path, columns: Sequence[str], model: str) 
             rows = [dict(zip(columns, row, strict=True)) for row in cells]
         else:
             rows = [json.loads(line) for line in whole.splitlines()]
-        if not all(columns == tuple(row) and isinstance(row['file'], str) for row in rows):
+        whole_rows = (columns == tuple(row) and isinstance(row['file'], str) for row in rows)
+        if not all(whole_rows) or not all(map(key, rows)):
             raise ValueError
-        keys, models = {key(row) for row in rows}, {row['model'] for row in rows}
+        models = {row['model'] for row in rows}
     except (ValueError, TypeError, KeyError, csv.Error) as error:
         raise errors.UserError(
             f'{path} is no table of predictions with the columns {", ".join(columns)}; '
             'give another --out.'
         ) from error
-    if keys and models != {model}:
+    if models - {model}:
         raise errors.UserError(
             f'{path} holds predictions of another model, calibration or prevalence; '
             'give another --out, or remove it.'

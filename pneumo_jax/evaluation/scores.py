@@ -54,7 +54,7 @@ def of_decisions(
     for name in found.keys() & of.keys():
         if found[name].value in (0, 1):
             units = len({column.tobytes() for column in drawn[:, of[name]].T})
-            found[name] = Score(*statistics.share(round(found[name].value) * units, units))
+            found[name] = Score(*statistics.share(int(found[name].value) * units, units))
     return found
 
 

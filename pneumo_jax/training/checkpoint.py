@@ -15,6 +15,7 @@ import logging
 import os
 import pathlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -59,7 +60,7 @@ class Checkpoints:
         self._folder = folder.absolute()
         self._aside = self._folder.parent / 'damaged'
         self._best, self._sign = best, -1 if best == 'loss' else 1
-        self._say = say
+        self._say, self._saved = say, time.monotonic()
         for metrics in self._folder.glob('[0-9]*/metrics/metrics'):  # read by every opening
             step = metrics.parent.parent.name
             if not step.isdigit():  # what a kill left of a save
@@ -97,8 +98,14 @@ class Checkpoints:
             state=ocp.args.StandardSave(held),
             meta=ocp.args.JsonSave({**meta, 'sha256': digest(held)}),
         )
+        self._saved = time.monotonic()
         with _no_room():
             self._manager.save(step, args=args, metrics=metrics, force=True)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last save, or since there is this object."""
+        return time.monotonic() - self._saved
 
     def restore_latest(
         self, like: Any, sharding: jax.sharding.Sharding

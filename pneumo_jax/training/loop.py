@@ -99,12 +99,9 @@ def learn(
         if step:
             say(f'{prefix}resuming after step {step} of {plan.total}')
 
-        saved = time.monotonic()
         always = config.weights == 'best' or runtime.is_job()  # whose clocks differ
 
         def save(scores: dict[str, float] | None = None) -> None:
-            nonlocal saved
-            saved = time.monotonic()
             checkpoints.save(step, state, {**meta, 'meter': meter.state()}, scores)
             if stop.signum and step < plan.total:
                 raise errors.Stopped(stop.signum, step, plan.total)
@@ -132,8 +129,7 @@ def learn(
                 say(prefix + line(row, plan.epochs))
                 writer.write(row)
                 meter = log.Meter()
-                last = step == plan.total or stop.signum
-                if always or last or time.monotonic() - saved >= APART:
+                if always or step == plan.total or stop.signum or checkpoints.age >= APART:
                     save({name: row[f'val_{name}'] for name in log.names(scores)} or None)
         if config.weights == 'best':
             state, _, step = checkpoints.restore_best(programs.like, programs.everywhere)

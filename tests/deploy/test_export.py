@@ -188,10 +188,12 @@ def test_an_export_leaves_nothing_of_the_one_before_it(
     both, one = trained.load(folder), trained.load(folder / 'seed-0')
     export.export(both, ['safetensors'], tmp_path)
     (tmp_path / 'model.onnx').touch()
-    (tmp_path / 'mine.onnx').touch()
+    mine = {'mine.onnx', 'use_mine.py'}
+    for name in mine:
+        (tmp_path / name).touch()
     export.export(one, ['safetensors'], tmp_path)
     found = {path.name for path in tmp_path.iterdir()}
-    assert found == {'mine.onnx', 'model.safetensors', 'use_weights.py', 'export.json'}
+    assert found == mine | {'model.safetensors', 'use_weights.py', 'export.json'}
 
     def killed(self: pathlib.Path, target: pathlib.Path) -> None:
         raise KeyboardInterrupt
@@ -199,7 +201,15 @@ def test_an_export_leaves_nothing_of_the_one_before_it(
     monkeypatch.setattr(pathlib.Path, 'replace', killed)
     with pytest.raises(KeyboardInterrupt):
         export._replace(tmp_path, folder / 'seed-0')
-    assert {path.name for path in tmp_path.iterdir()} == {'mine.onnx'}, 'no model of another run'
+    assert {path.name for path in tmp_path.iterdir()} == mine, 'no model of another run'
+
+
+@pytest.mark.parametrize('place', ['', 'seed-0'])
+def test_an_export_does_not_touch_the_weights_of_a_run(folder: pathlib.Path, place: str) -> None:
+    before = {path: path.read_bytes() for path in folder.rglob('model.safetensors')}
+    with pytest.raises(errors.UserError, match='holds a run'):
+        export.export(trained.load(folder), ['stablehlo'], folder / place)
+    assert {path: path.read_bytes() for path in folder.rglob('model.safetensors')} == before
 
 
 def test_nothing_is_written_where_a_file_disagrees(
