@@ -47,6 +47,18 @@ def short(name: str) -> str:
 
 
 @contextlib.contextmanager
+def filled(folder: pathlib.Path) -> Iterator[None]:
+    """Make the folder that the block writes to; UserError where it cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise errors.UserError(
+            f'cannot write to {folder} ({error.strerror}); give --out, or another --out.'
+        ) from error
+
+
+@contextlib.contextmanager
 def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """A temporary path beside `path` to write to; at the end of the block it becomes `path`."""
     temporary = path.with_name(f'.{os.getpid()}.{path.name}')

@@ -3,7 +3,7 @@ import pathlib
 
 import pytest
 
-from pneumo_jax import files
+from pneumo_jax import errors, files
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: pathlib.Path) -> None:
@@ -36,3 +36,14 @@ def test_what_tells_a_path_from_another(
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data/there.npz').touch()
     assert files.apart(tmp_path / path, tmp_path / 'runs/a') == (told or tmp_path.name)
+
+
+def test_a_folder_that_cannot_be_filled_is_told(tmp_path: pathlib.Path) -> None:
+    with files.filled(tmp_path / 'a/b'):
+        assert (tmp_path / 'a/b').is_dir()
+    (tmp_path / 'file').touch()
+    with (
+        pytest.raises(errors.UserError, match=r'cannot write to .*file .*; give --out'),
+        files.filled(tmp_path / 'file'),
+    ):
+        pytest.fail('there is no such folder')

@@ -9,7 +9,6 @@ import numpy as np
 from pneumo_jax import files
 from pneumo_jax.audit import duplicates, figures, glance, patients, report, scores, shift
 from pneumo_jax.data.dataset import SPLITS, Dataset
-from pneumo_jax.errors import UserError
 
 Found = dict[str, Any]
 FIGURES = ('duplicates.png', 'shift.png', 'scores.png')
@@ -24,15 +23,12 @@ def audit(dataset: Dataset, runs: Sequence[pathlib.Path], out: pathlib.Path) -> 
       UserError: where a run's predictions cannot be used, or `out` cannot be written to.
     """
     given = {_name(run, runs): scores.read(run, dataset) for run in runs}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with files.filled(out):
         measures = shift.of_images(dataset)
         found = _found(dataset, measures, given)
         drawn = _draw(dataset, found, measures, given, out)
         files.write_text(out / 'audit.md', report.markdown(found, drawn))
         files.write_json(out / 'audit.json', found)
-    except OSError as error:
-        raise UserError(f'cannot write to {out} ({error.strerror}); give another --out.') from error
     return report.text(found)
 
 

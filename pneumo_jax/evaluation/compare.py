@@ -30,13 +30,10 @@ def compare(runs: tuple[pathlib.Path, pathlib.Path], out: pathlib.Path) -> str:
     found = _found(runs, loaded, labels, patients, probabilities)
     name = f'compare_{files.apart(runs[1], runs[0])}'
     lines = [found['heading'], '=' * len(found['heading']), '', _about(found), '', '']
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with files.filled(out):
         _draw(found, labels, probabilities, out / f'{name}.png')
         files.write_text(out / f'{name}.md', _markdown(found, name))
         files.write_json(out / f'{name}.json', found)
-    except OSError as error:
-        raise errors.UserError(f'cannot write to {out} ({error.strerror}); give --out.') from error
     texts = '\n\n'.join(tables.as_text(table) for table in _tables(found))
     return '\n'.join(lines) + f'{texts}\n\nWith a figure: {out / name}.md'
 

@@ -45,8 +45,7 @@ def evaluate(
         logits = metrics.ensemble(gather.each(loaded, dataset.val.images, 'val'))
         fitted = fit(loaded, dataset, logits, alpha=alpha, sensitivity=sensitivity)
     seen = gather.look(loaded, split, dataset=dataset, path=path, table=table)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with files.filled(out):
         if path is None:
             for run in runs:
                 workdir.record_scoring(run, split)
@@ -58,6 +57,4 @@ def evaluate(
         found['figures'] = curves.draw(out / 'evaluation', name, found, fitted, seen)
         files.write_text(out / f'{name}.md', tables.markdown(found))
         files.write_json(out / f'{name}.json', found)
-    except OSError as error:
-        raise errors.UserError(f'cannot write to {out} ({error.strerror}); give --out.') from error
     return tables.text(found) + f'\nWith figures: {out / name}.md'

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 from tqdm import tqdm
 
-from pneumo_jax import errors, files, runtime
+from pneumo_jax import files, runtime
 from pneumo_jax.augment import corruptions
 from pneumo_jax.data.dataset import Dataset, Split
 from pneumo_jax.evaluation import metrics, robustness_report, scoring, statistics
@@ -52,8 +52,7 @@ def evaluate(loaded: Trained, dataset: Dataset, out: pathlib.Path) -> Found:
     Leaves corruptions.json, corruptions.md and corruptions.png in `out`. Raises UserError where
     `out` cannot be written to.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with files.filled(out):
         clean, corrupted = errors_of(loaded, dataset.test)
         found = summary(clean, corrupted, dataset.test.labels)
         found = {'run': loaded.title, 'data': dataset.title, 'images': len(dataset.test), **found}
@@ -63,10 +62,6 @@ def evaluate(loaded: Trained, dataset: Dataset, out: pathlib.Path) -> Found:
         text = robustness_report.markdown(found)
         files.write_text(out / 'corruptions.md', text)
         files.write_json(out / 'corruptions.json', found)
-    except OSError as error:
-        raise errors.UserError(
-            f'cannot write to {out} ({error.strerror}); give another --out.'
-        ) from error
     return found
 
 

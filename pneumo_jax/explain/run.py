@@ -1,6 +1,5 @@
 """Explanations of images by finished runs, as files."""
 
-import contextlib
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -73,25 +72,13 @@ def draw(
     sheet = 'contact_sheet'
     while sheet in names:  # an image is called so
         sheet += '_of_all'
-    with _written(out):
+    with files.filled(out):
         for image, heat, title, path in zip(images, heats, titles, paths, strict=True):
             drawing.panel(image, heat, f'{title}, {method}', path)
         if len(images) > 1:
             paths.append(out / f'{sheet}_{method}.png')
             drawing.sheet(images, heats, titles, f'{loaded.title}, {method}', paths[-1])
     return paths
-
-
-@contextlib.contextmanager
-def _written(out: pathlib.Path) -> Iterator[None]:
-    """Make the folder that the block writes to; UserError where it cannot be."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise errors.UserError(
-            f'cannot write to {out} ({error.strerror}); give another --out.'
-        ) from error
 
 
 def compare(
@@ -110,7 +97,7 @@ def compare(
     bar = tqdm(given.items(), desc='deletion and insertion', disable=None, leave=False)
     found = {name: dict(_areas(loaded, images, target, heats)) for name, heats in bar}
     result = {'run': loaded.title, 'images': len(images), 'methods': found}
-    with _written(out):
+    with files.filled(out):
         files.write_json(out / 'faithfulness.json', result)
     return result
 

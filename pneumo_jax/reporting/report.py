@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Sequence
 
-from pneumo_jax import errors, files
+from pneumo_jax import files
 from pneumo_jax.reporting import card, page, plots, words
 from pneumo_jax.reporting.facts import gather_facts
 
@@ -18,10 +18,8 @@ def write(runs: Sequence[pathlib.Path], out: pathlib.Path) -> str:
             written to.
     """
     facts = gather_facts(runs, out)
-    try:
+    with files.filled(out):
         drawn = plots.draw(facts, out / FIGURES)
         files.write_text(out / CARD, card.render(facts))
         files.write_text(out / PAGE, page.render(facts, drawn))
-    except OSError as error:
-        raise errors.UserError(f'cannot write to {out} ({error.strerror}); give --out.') from error
     return f'{facts.title}\n\n{words.verdict(facts)}\n\n{out / PAGE}\n{out / CARD}, the model card'
