@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from pneumo_jax import config as configs
 from pneumo_jax import data, models, outputs, runtime
-from pneumo_jax.augment import corruptions, framing
+from pneumo_jax.augment import corruptions, framing, mix
 from pneumo_jax.data import originals
 from pneumo_jax.data.dataset import Dataset, Split
 from pneumo_jax.data.preprocess import Preprocess
@@ -41,6 +41,7 @@ def run(config: ConfigDict, folder: pathlib.Path) -> None:
     # A mistake must not claim the folder.
     if config.finetune.mode != 'probe':  # which trains nothing
         build.plan_of(config, len(dataset.train))
+        mix.create(**config.mix)
     train, about = dataset.train, outputs.describe(dataset)
     if config.originals:
         train = originals.load(config.originals, dataset, **config.data)

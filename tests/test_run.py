@@ -258,6 +258,9 @@ def test_a_mistake_does_not_claim_the_folder(tmp_path: pathlib.Path) -> None:
         with pytest.raises(errors.UserError, match='batch_size'):
             run.run(config.load(f'{ROOT}/configs/mlp.py:smoke', {'batch_size': size}), tmp_path)
         assert not list(tmp_path.iterdir())
+    with pytest.raises(errors.UserError, match='mixup'):
+        run.run(config.load(f'{ROOT}/configs/mlp.py:smoke', {'mix.mixup': '1e-45'}), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_several_seeds_leave_each_their_mean_and_the_ensemble(tmp_path: pathlib.Path) -> None:
