@@ -74,6 +74,23 @@ def test_the_interval_of_the_ece_holds_the_truth(power: float, truth: float, lea
     assert by_percentiles < 20 or power == 2.5
 
 
+def test_the_interval_of_the_ece_is_narrow_where_there_are_many_images() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.beta(0.6, 0.4, 20_000)
+    right = rng.random(20_000) < p**2.5
+    drawn = rng.multinomial(20_000, np.full(20_000, 1 / 20_000), 100).astype(float)
+    low, high = calibration.ece_interval(p, right, drawn)
+    assert 0.14 < low < calibration.ece(p, right) < high < 0.17
+
+
+def test_two_classes_are_judged_by_the_second_and_more_by_the_likeliest() -> None:
+    labels = np.array([0, 1])
+    p, right = calibration.judged(np.array([[0.7, 0.3], [0.9, 0.1]]), labels)
+    assert p.tolist() == [0.3, 0.1] and right.tolist() == [False, True]
+    p, right = calibration.judged(np.array([[0.7, 0.2, 0.1], [0.3, 0.1, 0.6]]), labels)
+    assert p.tolist() == [0.7, 0.6] and right.tolist() == [True, False]
+
+
 def test_the_interval_of_the_ece_without_a_usable_resample() -> None:
     p, right = np.array([0.9, 0.2]), np.array([True, True])
     value = calibration.ece(p, right)
@@ -90,7 +107,7 @@ def test_prior_correction_is_bayes_on_a_mixture() -> None:
         parts = np.stack([(1 - ill) * norm.pdf(x, 0), ill * norm.pdf(x, 1)], 1)
         return parts / parts.sum(1, keepdims=True)
 
-    found = calibration.prior_correct(bayes(0.5), np.array([0.5, 0.5]), np.array([0.9, 0.1]))
+    found = calibration.prior_correct(bayes(0.7), np.array([0.3, 0.7]), np.array([0.9, 0.1]))
     np.testing.assert_allclose(found, bayes(0.1), atol=1e-12)
     rng = np.random.default_rng(0)
     ill = rng.random(40_000) < 0.1

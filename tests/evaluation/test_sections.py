@@ -2,45 +2,21 @@
 
 import json
 import pathlib
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pneumo_jax import files
-from pneumo_jax.data.dataset import Dataset, Split
-from pneumo_jax.evaluation import curves, fitted, gather, sections, tables
+from pneumo_jax.evaluation import curves, fitted, sections, tables
 
-NAMES = ('well', 'mild', 'ill', 'odd')
-
-
-def split_of(count: int, classes: int, seed: int) -> tuple[Split, np.ndarray]:
-    """Images of noise, and logits that tell their labels in part."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(count) % classes
-    images = rng.integers(0, 256, (count, 12, 12, 1), np.uint8)
-    logits = rng.normal(size=(2, count, classes)) + 2 * np.eye(classes)[labels]
-    return Split(images, labels), logits
-
-
-def made_up(classes: int, place: pathlib.Path) -> tuple[Any, fitted.Fitted, gather.Seen]:
-    (train, _), (val, logits), (test, members) = (split_of(n, classes, n) for n in (90, 120, 150))
-    (place / 'model.safetensors').write_bytes(b'of no matter here')
-    loaded = SimpleNamespace(
-        classes=NAMES[:classes], title='made up', runs=(place,), members=(None, None)
-    )
-    dataset = Dataset('noise', NAMES[:classes], train, val, test)
-    fit = fitted.fit(loaded, dataset, logits[0])  # type: ignore[arg-type]
-    seen = gather.Seen(
-        'noise', 'test', False, test.images, test.labels, None, None, members, members[::-1]
-    )
-    return loaded, fit, seen
+MadeUp = Callable[[int], tuple[Any, Any, Any]]
 
 
 @pytest.mark.parametrize('classes', [2, 4])
-def test_every_section_and_figure(classes: int, tmp_path: pathlib.Path) -> None:
-    loaded, fit, seen = made_up(classes, tmp_path)
+def test_every_section_and_figure(classes: int, made_up: MadeUp, tmp_path: pathlib.Path) -> None:
+    loaded, fit, seen = made_up(classes)
     found = sections.all_of(loaded, fit, seen, None)
     found['figures'] = curves.draw(tmp_path / 'figures', 'x', found, fit, seen)
     assert len(found['figures']) == (5 if classes == 2 else 3)
@@ -61,11 +37,11 @@ def test_every_section_and_figure(classes: int, tmp_path: pathlib.Path) -> None:
     assert {line.count('|') for line in page.splitlines() if line.startswith('| all')} == {7}
 
 
-def test_coverage_is_counted(tmp_path: pathlib.Path) -> None:
-    loaded, fit, seen = made_up(2, tmp_path)
+def test_coverage_is_counted(made_up: MadeUp) -> None:
+    loaded, fit, seen = made_up(2)
     told = sections.all_of(loaded, fit, seen, None)['conformal']
     sets = fit.sets(fit.probabilities(seen.logits))
-    right = [NAMES[label] in held for label, held in zip(seen.labels, sets, strict=True)]
+    right = [fit.classes[label] in held for label, held in zip(seen.labels, sets, strict=True)]
     assert told['coverage']['all']['value'] == pytest.approx(np.mean(right))
     assert told['ask a radiologist']['all']['value'] == np.mean([len(held) == 2 for held in sets])
     wrong = [len(held) == 1 and not ok for held, ok in zip(sets, right, strict=True)]
@@ -75,8 +51,8 @@ def test_coverage_is_counted(tmp_path: pathlib.Path) -> None:
     assert strictly <= told['coverage']['all']['value']
 
 
-def test_sets_of_two_of_three_classes_are_not_called_all(tmp_path: pathlib.Path) -> None:
-    loaded, fit, seen = made_up(3, tmp_path)
+def test_sets_of_two_of_three_classes_are_not_called_all(made_up: MadeUp) -> None:
+    loaded, fit, seen = made_up(3)
     found = sections.all_of(loaded, fit, seen, None)
     sizes = np.array([len(held) for held in fit.sets(fit.probabilities(seen.logits))])
     assert {2, 3} <= {*sizes.tolist()}
@@ -87,10 +63,10 @@ def test_sets_of_two_of_three_classes_are_not_called_all(tmp_path: pathlib.Path)
 
 
 def test_a_kill_between_the_files_leaves_no_fit_of_two_halves(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    made_up: MadeUp, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, earlier, _ = made_up(2, tmp_path)
-    _, fit, _ = made_up(3, tmp_path)
+    _, earlier, _ = made_up(2)
+    _, fit, _ = made_up(3)
     earlier.save(tmp_path)
 
     def killed(*given: object) -> None:
@@ -104,8 +80,8 @@ def test_a_kill_between_the_files_leaves_no_fit_of_two_halves(
     assert fitted.read(tmp_path) is not None
 
 
-def test_a_saved_fit_is_the_same(tmp_path: pathlib.Path) -> None:
-    _, fit, seen = made_up(4, tmp_path)
+def test_a_saved_fit_is_the_same(made_up: MadeUp, tmp_path: pathlib.Path) -> None:
+    _, fit, seen = made_up(4)
     fit.save(tmp_path)
     again = fitted.read(tmp_path, fit.weights)
     assert again is not None and again.threshold is None and again.isotonic is None
