@@ -69,6 +69,21 @@ def test_jpeg_is_what_libjpeg_leaves(quality):
     assert abs(picture - expected).mean() > 2 * away.mean()
 
 
+@pytest.mark.parametrize('quality', [1, 10, 49, 50, 90, 100])
+def test_the_table_is_libjpegs(quality):
+    # A cosine of 100.37 gray levels becomes the nearest multiple of its own step.
+    file = io.BytesIO()
+    Image.new('L', (8, 8)).save(file, 'JPEG', quality=quality)
+    (steps,) = Image.open(file).quantization.values()
+    rows, back = filters._cosines(8)
+    for place, step in enumerate(steps):
+        waves = np.zeros((8, 8))
+        waves[divmod(place, 8)] = 100.37 / 255
+        kept = filters.jpeg((back @ waves @ back.T)[..., None] + 128 / 255, quality)[..., 0]
+        found = (rows @ (np.asarray(kept) - 128 / 255) @ rows.T)[divmod(place, 8)] * 255
+        assert found == pytest.approx(np.rint(100.37 / step) * step, abs=0.01)
+
+
 def test_jpeg_loses_more_at_lower_quality():
     x = as_image(bytes_of())
     lost = [float(abs(filters.jpeg(x, quality) - x).mean()) for quality in (95, 50, 10)]

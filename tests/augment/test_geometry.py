@@ -66,6 +66,13 @@ def test_shift_repeats_the_border():
     np.testing.assert_allclose(moved, x[[2, 3, 4, 5, 6, 7, 7, 7]], atol=1e-6)
 
 
+def test_nothing_on_changes_no_image():
+    x = image(6, 8)
+    keys = jax.random.split(jax.random.key(0), 20)
+    same = jax.vmap(operation(), (0, None))(keys, x)
+    np.testing.assert_array_equal(same, np.broadcast_to(x, same.shape))
+
+
 @pytest.mark.parametrize('least', [0.08, 0.5, 0.95, 1.0])
 def test_crops_have_the_area_and_ratio_asked_for_and_lie_inside(least):
     keys = jax.random.split(jax.random.key(0), 4000)

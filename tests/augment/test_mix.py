@@ -48,6 +48,13 @@ def test_cutmix_targets_are_the_exact_area():
         assert box.sum() == box.any(1).sum() * box.any(0).sum()
 
 
+def test_cutmix_alone_never_blends_nor_rests():
+    alone = jax.jit(mix.create(mixup=0, cutmix=1.0))
+    for key in jax.random.split(jax.random.key(2), 12):
+        images, targets = alone(key, IMAGES, TARGETS)
+        assert (images == jnp.rint(images)).all() and kept(targets).min() < 0.5
+
+
 def test_a_cutmix_box_has_the_area_drawn_where_nothing_clips_it():
     centres = jnp.array([[0.5, 0.5, 0.0], [0.5, 0.0, 0.0]])
     kept = mix.outside(centres, jnp.full(3, 0.84), (40, 60))

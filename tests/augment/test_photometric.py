@@ -103,6 +103,12 @@ def test_cutout_is_a_square_of_the_mean_cut_at_the_border():
     np.testing.assert_allclose(y, expected, rtol=1e-6)
 
 
+def test_a_pixel_is_cut_out_where_its_middle_is_inside():
+    cut = photometric.cutout(X, jnp.array([0.5, 0.5]), 5.2) != X
+    assert np.flatnonzero(cut.any((1, 2))).tolist() == [5, 6, 7, 8, 9, 10]
+    assert np.flatnonzero(cut.any((0, 2))).tolist() == [5, 6, 7, 8, 9, 10]
+
+
 def test_cutout_is_never_larger_than_its_largest():
     cut = (results('cutout', 0.5) != X)[..., 0]
     assert cut.any(2).sum(1).max() == 8

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from pneumo_jax import errors
-from pneumo_jax.augment import policy
+from pneumo_jax.augment import filters, geometry, policy
 
 X = (0.3 + 0.4 * np.random.default_rng(0).random((16, 16, 1))).astype(np.float32)
 NAMES = list(policy.OPERATIONS)
@@ -43,6 +43,16 @@ def test_translation_and_shear_are_randaugments():
     assert (sheared[12, 8] - sheared[4, 8]) * 16 / 8 == pytest.approx(0.3, abs=1e-3)
 
 
+def test_the_largest_changes_are_those_that_are_stated():
+    disc = 0.5 + 0.4 * np.cos(np.mgrid[-8:8, -8:8].sum(0)[..., None] / 5).astype(np.float32)
+    turned = geometry.sample(disc, geometry.linear(degrees=30.0), jnp.zeros(2))
+    np.testing.assert_allclose(apply('rotate', 1.0, disc), turned, atol=1e-6)
+    np.testing.assert_allclose(apply('gamma', -1.0), X ** np.exp(-0.5), atol=1e-6)
+    np.testing.assert_allclose(apply('blur', 1.0), filters.blur(X, 0.03 * 16), atol=1e-6)
+    gray = np.full((99, 99, 1), 0.5, np.float32)
+    assert apply('noise', 1.0, gray).std() == pytest.approx(0.1, rel=0.05)
+
+
 @pytest.mark.parametrize('name', list(policy.POLICIES))
 def test_every_operation_is_chosen_and_the_range_kept(name, monkeypatch):
     marks = {n: lambda key, image, level, i=i: image + i / 64 for i, n in enumerate(NAMES)}
@@ -62,11 +72,11 @@ def test_every_operation_is_chosen_and_the_range_kept(name, monkeypatch):
 )
 def test_magnitudes(name, levels, monkeypatch):
     monkeypatch.setattr(
-        policy, 'OPERATIONS', {'show': lambda key, x, level: x * 0 + level / 2 + 0.5}
+        policy, 'OPERATIONS', {'show': lambda key, x, level: x * 0 + level / 4 + 0.5}
     )
     keys = jax.random.split(jax.random.key(0), 2000)
     shown = jax.vmap(policy.create(name), (0, None))(keys, jnp.zeros((2, 2, 1)))
-    drawn = np.unique(np.rint(np.asarray(shown)[:, 0, 0, 0] * 60 - 30).astype(int))
+    drawn = np.unique(np.rint(np.asarray(shown)[:, 0, 0, 0] * 120 - 60).astype(int))
     np.testing.assert_array_equal(drawn, np.rint(np.array(levels) * 30))
 
 
