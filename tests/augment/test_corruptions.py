@@ -94,7 +94,7 @@ def test_the_thirteen_are_there():
 
 
 @pytest.mark.parametrize('name', list(REFERENCES))
-@pytest.mark.parametrize('severity', [1, 3, 5])
+@pytest.mark.parametrize('severity', corruptions.SEVERITIES)
 def test_what_is_not_random_is_the_packages(name, severity):
     change, amounts = REFERENCES[name]
     expected = np.asarray(change(Image.fromarray(PICTURE), amounts[severity - 1]), float)
@@ -109,7 +109,7 @@ def test_what_is_not_random_is_the_packages(name, severity):
 
 
 @pytest.mark.parametrize('name', list(NOISES))
-@pytest.mark.parametrize('severity', [1, 5])
+@pytest.mark.parametrize('severity', corruptions.SEVERITIES)
 def test_noise_has_the_packages_mean_and_deviation(name, severity):
     flat = np.full((2000, 100, 1), 0.4, np.float32)
     ours = np.asarray(corruptions.CORRUPTIONS[name](jax.random.key(0), flat, severity))
@@ -133,6 +133,17 @@ def test_colour_has_a_noise_for_each_channel(name):
 def test_the_thinnest_images_are_corrupted_too(shape):
     images = np.full((40, *shape, 1), 100, np.uint8)
     assert corruptions.corrupted(images, 0).shape == images.shape
+
+
+def test_every_corruption_and_severity_is_drawn_alike(monkeypatch):
+    shown = {
+        name: lambda key, image, severity, i=i: image + (5 * i + severity) / 255
+        for i, name in enumerate(corruptions.CORRUPTIONS)
+    }
+    monkeypatch.setattr(corruptions, 'CORRUPTIONS', shown)
+    drawn = corruptions.corrupted(np.zeros((6500, 1, 1, 1), np.uint8), 0).ravel()
+    counts = np.bincount(drawn, minlength=66)[1:]
+    assert len(counts) == 65 and 60 < counts.min() <= counts.max() < 140
 
 
 def test_index_and_seed_decide_which_corruption_an_image_gets():
