@@ -22,8 +22,8 @@ def test_crops_are_of_half_the_area_and_more(height: int, width: int) -> None:
     assert found.shape == (60 * CROPS, height, width, 2)
     seen = (found.max((1, 2)) - found.min((1, 2))) / 255  # of the height and the width
     area = seen.prod(1)
-    assert area.min() > framing.AREA - 0.12, 'a pixel each side is lost to the resampling'
-    assert area.max() > 0.9 and area.min() < framing.AREA + 0.1, 'and all of these'
+    assert area.min() > 0.5 - 0.12, 'a pixel each side is lost to the resampling'
+    assert area.max() > 0.9 and area.min() < 0.5 + 0.1, 'and all of these'
     centres = (found.max((1, 2)) + found.min((1, 2))) / 2
     assert centres.std(0).min() > 5, 'of any place'
 

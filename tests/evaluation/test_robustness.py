@@ -47,7 +47,7 @@ def test_errors_by_hand() -> None:
     rng = np.random.default_rng(0)
     clean = (rng.random(40) < 0.2).astype(float)
     wrong = (rng.random((5, 40)) < 0.4).astype(float)
-    found = robustness.summary(clean, {'fog': wrong}, LABELS)
+    found = robustness.summary(clean, {'fog': wrong, 'rain': np.ones((5, 40))}, LABELS)
     by_sklearn = [
         1 - balanced_accuracy_score(LABELS, np.where(row, 1 - LABELS, LABELS))
         for row in (clean, *wrong)
@@ -57,7 +57,9 @@ def test_errors_by_hand() -> None:
     assert row['severities'] == pytest.approx(by_sklearn[1:])
     assert row['mean'][0] == pytest.approx(np.mean(by_sklearn[1:]))
     assert row['relative'][0] == pytest.approx(np.mean(by_sklearn[1:]) - by_sklearn[0])
-    for mean, low, high in (found['clean'], row['mean'], row['relative']):
+    assert found['mean'][0] == pytest.approx((row['mean'][0] + 1) / 2)
+    assert found['relative'][0] == pytest.approx(found['mean'][0] - by_sklearn[0])
+    for mean, low, high in (found['clean'], row['mean'], row['relative'], found['mean']):
         assert low < mean < high
     # Its standard error, from each class's own share of errors.
     shares = [clean[k == LABELS].mean() for k in (0, 1)]
