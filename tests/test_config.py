@@ -43,6 +43,7 @@ def test_the_notebook_recipe_has_everything_else_off() -> None:
         ({'seeds': '2', 'weights': 'best'}, 'holds all seeds'),
         ({'standardise': 'True', 'pretrained.source': 'a.safetensors'}, 'from random weights'),
         ({'finetune.mode': 'probe', 'originals': 'large.npz'}, 'trains nothing'),
+        ({'model.name': 'resnet18', 'model.width': '0'}, 'model.width=0 must be above 0'),
         ({'data.val': 'conflicting', 'originals': '56'}, 'one of them alone'),
         ({'pretrained.sha256': '00'}, 'give both or none'),
     ],

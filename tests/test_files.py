@@ -47,3 +47,10 @@ def test_a_folder_that_cannot_be_filled_is_told(tmp_path: pathlib.Path) -> None:
         files.filled(tmp_path / 'file'),
     ):
         pytest.fail('there is no such folder')
+
+
+def test_names_that_are_too_long_are_cut_and_told_apart_by_a_checksum() -> None:
+    assert files.short('x' * files.LONGEST) == 'x' * files.LONGEST
+    names = [files.short(letter * 120 + end) for letter in 'äx' for end in ('a' * 90, 'b' * 90)]
+    assert len({*names}) == 4 and all(len(name.encode()) <= files.LONGEST for name in names)
+    assert names[0].startswith('ä' * 90) and names[2].startswith('x' * 120 + 'a' * 60)

@@ -172,8 +172,9 @@ def test_a_decompression_bomb_is_refused(side: int) -> None:
 def test_square_crops_the_centre() -> None:
     wide = np.zeros((10, 30, 1), np.uint8)
     wide[:, 10:20] = 200
-    assert (square(wide, 10) == 200).all()
-    assert (square(wide.transpose(1, 0, 2), 5) == 200).all()
+    for image in (wide, wide.transpose(1, 0, 2)):
+        for size in (10, 5):
+            np.testing.assert_array_equal(square(image, size), np.full((size, size, 1), 200))
 
 
 def test_square_is_pillows_bilinear_filter() -> None:
