@@ -178,6 +178,7 @@ def test_what_a_glance_tells_and_where_it_misleads(classes: int, tmp_path: pathl
         split.images[:] = np.clip(split.images // 4 + 60 * light[:, None, None, None], 0, 255)
     found = glance.scores(dataset)
     assert found['val']['auroc'] == found['val']['accuracy'] == 1
+    assert found['val']['recall'] == dict.fromkeys('abc'[:classes], 1)
     assert found['test']['recall'] == dict.fromkeys('abc'[:classes], 0)
     assert f'recall of {"abc"[classes - 1]}' in run.audit(dataset, [], tmp_path)
 

@@ -69,6 +69,13 @@ def test_one_class_alone_cannot_be_scored(tmp_path: pathlib.Path) -> None:
         external.load(tmp_path / 'x.npz', 'test', (8, 8, 1), tuple('abcde'))
 
 
+def test_a_label_of_no_class_is_refused(tmp_path: pathlib.Path) -> None:
+    images = np.zeros((2, 8, 8), np.uint8)
+    np.savez(tmp_path / 'x.npz', test_images=images, test_labels=np.array([0, 2]))
+    with pytest.raises(UserError, match='has labels to 2, of 2 classes'):
+        external.load(tmp_path / 'x.npz', 'test', (8, 8, 1), CLASSES)
+
+
 def test_classes_are_found_by_their_names(tmp_path: pathlib.Path) -> None:
     picture(tmp_path / 'bacteria/a.png', 10)
     picture(tmp_path / 'Normal/b.png', 200)
