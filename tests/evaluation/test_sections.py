@@ -1,5 +1,6 @@
 """An evaluation of made-up predictions, of two classes and of more, by section and as a figure."""
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn import metrics as peers
 
 from pneumo_jax import files
 from pneumo_jax.evaluation import curves, fitted, sections, tables
@@ -35,6 +37,67 @@ def test_every_section_and_figure(classes: int, made_up: MadeUp, tmp_path: pathl
     assert f'{told:.3f} [' in text and f'{told:.3f} [' in page
     assert ('sensitivity' in text) == (classes == 2)
     assert {line.count('|') for line in page.splitlines() if line.startswith('| all')} == {7}
+
+
+def test_a_kind_of_the_ill_is_held_against_all_that_are_well(made_up: MadeUp) -> None:
+    loaded, fit, seen = made_up(2)
+    number = np.arange(150)
+    kinds = np.where(seen.labels == 0, '', np.where(number < 60, 'bacterial', 'viral'))
+    seen = dataclasses.replace(seen, kinds=kinds, patients=(number // 2).astype(str))
+    found = sections.all_of(loaded, fit, seen, None)
+    assert found['data']['patients'] == 75
+    p = fit.probabilities(seen.logits)[:, 1]
+    for kind, told in found['subgroups'].items():
+        of_kind = kinds == kind
+        assert told['images'] == of_kind.sum()
+        kept = of_kind | (seen.labels == 0)
+        auroc = peers.roc_auc_score(seen.labels[kept], p[kept])
+        assert told['auroc']['value'] == pytest.approx(auroc)
+        assert told['auroc']['low'] < auroc < told['auroc']['high']
+        decided = told['decisions']['most probable class']
+        assert set(decided) == {'sensitivity'}
+        assert decided['sensitivity']['value'] == pytest.approx((p[of_kind] > 0.5).mean())
+    assert set(found['subgroups']) == {'bacterial', 'viral'}
+
+
+def test_a_kind_of_both_classes_is_by_itself(made_up: MadeUp) -> None:
+    loaded, fit, seen = made_up(2)
+    kinds = np.where(np.arange(150) < 60, 'young', '')
+    found = sections.all_of(loaded, fit, dataclasses.replace(seen, kinds=kinds), None)
+    told, p = found['subgroups']['young'], fit.probabilities(seen.logits)[:60, 1]
+    auroc = peers.roc_auc_score(seen.labels[:60], p)
+    assert told['images'] == 60 and told['auroc']['value'] == pytest.approx(auroc)
+    decided = told['decisions']['operating point']
+    well = seen.labels[:60] == 0
+    assert decided['specificity']['value'] == pytest.approx((p[well] <= fit.threshold).mean())
+    assert decided['sensitivity']['value'] == pytest.approx((p[~well] > fit.threshold).mean())
+
+
+def test_at_a_prevalence_images_are_weighted_and_probabilities_corrected(made_up: MadeUp) -> None:
+    loaded, fit, seen = made_up(2)
+    told = sections.all_of(loaded, fit, seen, 0.1)['prevalence']
+    p, ill = fit.probabilities(seen.logits)[:, 1], seen.labels == 1
+    shares = np.array(fit.shares)
+    odds = p / (1 - p) * (0.1 / 0.9) / (shares[1] / shares[0])
+    corrected = odds / (1 + odds)
+    weights = np.where(ill, 0.1 / ill.mean(), 0.9 / (1 - ill.mean()))
+    for name, q in (('as they are', p), ('corrected', corrected)):
+        found = told['probabilities'][name]
+        precision = peers.precision_score(ill, q > 0.5, sample_weight=weights)
+        assert found['ppv']['value'] == pytest.approx(precision)
+        brier = np.average((q - ill) ** 2, weights=weights)
+        assert found['brier']['value'] == pytest.approx(brier)
+    accuracy = peers.accuracy_score(ill, p > fit.threshold, sample_weight=weights)
+    assert told['operating point']['accuracy']['value'] == pytest.approx(accuracy)
+
+
+def test_what_is_no_radiograph_is_refused_and_counted(made_up: MadeUp) -> None:
+    loaded, fit, seen = made_up(2)
+    told = sections.all_of(loaded, fit, seen, None)['ood']['refused']
+    refused = ~fit.is_radiograph(seen.images)
+    assert told['test']['value'] == pytest.approx(refused.mean())
+    assert told['test']['images'] == 150
+    assert {'inverted', 'blank'} < set(told)
 
 
 def test_coverage_is_counted(made_up: MadeUp) -> None:
