@@ -214,6 +214,23 @@ def test_ema_is_the_average_that_its_definition_gives() -> None:
     assert_same(state.scored, ema)
 
 
+def test_batch_norm_goes_by_the_batch_unless_it_is_fixed() -> None:
+    model = models.create('cnn_bn_dropout', num_classes=2, **NETS['cnn_bn_dropout'])
+    tx = optax.sgd(0.05)
+    before = jax.jit(steps.make_init(model, tx, PREPROCESS.image_shape))(runtime.key(0, 'init'))
+    # Running statistics of 0 and 1 are far from this batch's, and so are the losses.
+    images = PREPROCESS.normalise(PREPROCESS.unit(batches()[0]['image']))
+    variables = {'params': before.params, 'batch_stats': before.batch_stats}
+    logits = model.apply(variables, images, train=False)
+    as_scored = optax.softmax_cross_entropy_with_integer_labels(logits, batches()[0]['label'])
+    for given, moves in (({}, True), ({'fixed_norms': True}, False)):
+        step = jax.jit(steps.make_train_step(model, tx, PREPROCESS, **given))
+        after, metrics = step(before, batches()[0], runtime.key(0, 'train'))
+        pairs = zip(*(jax.tree.leaves(s.batch_stats) for s in (before, after)), strict=True)
+        assert all((np.asarray(old) != new).any() == moves for old, new in pairs)
+        assert (abs(metrics['loss'] - as_scored.mean()) > 1e-3) == moves
+
+
 def test_predict_changes_nothing_and_needs_no_key() -> None:
     init, _ = make('cnn_bn_dropout')
     model = models.create('cnn_bn_dropout', num_classes=2, **NETS['cnn_bn_dropout'])
