@@ -210,6 +210,38 @@ def test_a_good_map_deletes_and_inserts_better_than_its_opposite() -> None:
     assert insertion == sorted(insertion, reverse=True) and insertion[0] - insertion[2] > 0.2
 
 
+def test_areas_are_means_over_shares_of_changed_pixels() -> None:
+    one, images = member('cnn_bn_dropout'), ill()[0][:3]
+    target, maps = np.array([1, 0, 1], np.int32), np.random.default_rng(0).random((3, SIZE, SIZE))
+    unit = images / np.float32(255)
+    gray = np.broadcast_to(unit.mean((1, 2), keepdims=True), unit.shape)
+    order = (-maps.reshape(3, -1)).argsort(1)
+    found = faithfulness.areas(one, images, target, maps.astype(np.float32))
+    for area, (before, after) in zip(
+        found, ((unit, gray), (faithfulness.blurred(unit), unit)), strict=True
+    ):
+        curve = []
+        for share in np.linspace(0, 1, 21):
+            mixed = before.copy().reshape(3, -1)
+            for row, pixels, new in zip(mixed, order, after.reshape(3, -1), strict=True):
+                taken = pixels[: int(np.ceil(share * SIZE**2 - 1e-9))]
+                row[taken] = new[taken]
+            odds = programs.scores(one, mixed.reshape(unit.shape), target)
+            curve.append(1 / (1 + np.exp(-np.asarray(odds, float))))
+        expected = (np.array(curve[1:]) + curve[:-1]).mean(0) / 2
+        np.testing.assert_allclose(area, expected, atol=1e-5)
+    assert ((found[0] > 0) & (found[0] < 1)).all()
+
+
+def test_what_is_blurred_has_lost_a_tenth_of_the_height() -> None:
+    point = np.zeros((2, 40, 40, 1), np.float32)
+    point[1, 20, 20] = 1
+    soft = faithfulness.blurred(point)
+    assert not soft[0].any()
+    rows = soft[1, ..., 0].sum(1)
+    assert np.sqrt(np.average((np.arange(40) - 20) ** 2, weights=rows)) == pytest.approx(4, 0.02)
+
+
 def test_a_method_that_the_model_has_not() -> None:
     with pytest.raises(errors.UserError, match=r"'gradcam'.*relevance"):
         explain.heatmap(member('vit'), ill()[0], 1, 'gradcam')
