@@ -187,6 +187,29 @@ def test_gradcam_takes_the_last_map_that_is_one(
     assert gradcam.layer(one) == (expected,)
 
 
+def test_gradcam_weighs_channels_by_their_mean_gradient() -> None:
+    """Which is what a channel's shift, the same at all places, does to the log-odds."""
+    one, images, target = member('cnn_bn_dropout'), ill()[0][:3], np.ones(3, np.int32)
+    path = gradcam.layer(one)
+    inputs = PREPROCESS.normalise(PREPROCESS.unit(images))
+
+    @jax.jit
+    def shifted(by: jax.Array) -> tuple[jax.Array, jax.Array]:
+        apply = programs.tapped(one.model, lambda module, _: module.path == path, {path: by})
+        logits, seen = apply(one.variables, inputs)
+        return programs.log_odds(logits, target), seen[path]
+
+    maps = np.asarray(shifted(jnp.zeros(()))[1])
+    height, width, channels = maps.shape[1:]
+    steps_of = 0.01 * np.eye(channels, dtype=np.float32)
+    change = [np.asarray(shifted(step)[0] - shifted(-step)[0]) / 0.02 for step in steps_of]
+    weights = np.stack(change, 1) / (height * width)
+    cam = np.maximum((maps * weights[:, None, None]).sum(-1), 0)
+    found = gradcam.gradcam(one, images, target)
+    expected = programs.resized(cam, SIZE, SIZE)
+    np.testing.assert_allclose(found, expected, atol=0.02 * expected.max())
+
+
 def test_gradcam_needs_a_map() -> None:
     model = models.create('resnet8', num_classes=2, stem=2, widths=(2,), stem_stride=16)
     variables = jax.eval_shape(
