@@ -6,6 +6,7 @@ twice.
 
 import argparse
 import errno
+import io
 import os
 import pathlib
 import sys
@@ -129,6 +130,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 def enter(door: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
     """Go through `door`; the user's mistakes are one line on stderr and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == 'strict':
+        sys.stdout.reconfigure(errors='replace')  # letters that the terminal does not have
     try:
         door(argv)
         if sys.stdout:  # else it is closed

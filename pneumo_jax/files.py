@@ -88,4 +88,9 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 def write_json(path: pathlib.Path, value: Any) -> None:
     """Write `value` as indented JSON; NaN and infinity are refused (`ValueError`)."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + '\n')
+    write_text(path, to_json(value))
+
+
+def to_json(value: Any) -> str:
+    """What `write_json` writes."""
+    return json.dumps(value, indent=2, allow_nan=False) + '\n'

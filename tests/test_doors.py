@@ -1,3 +1,4 @@
+import os
 import pathlib
 import shlex
 import subprocess
@@ -43,6 +44,16 @@ def test_a_defect_of_ours_keeps_its_traceback() -> None:
 
     with pytest.raises(ZeroDivisionError):
         doors.enter(door, [])
+
+
+def test_letters_that_the_terminal_does_not_have_are_question_marks() -> None:
+    code = (
+        'import sys\nfrom pneumo_jax import doors\n'
+        'sys.exit(doors.enter(lambda argv: print("Gesund: \u5065\u5eb7"), []))'
+    )
+    latin = {**os.environ, 'PYTHONIOENCODING': 'latin-1'}
+    found = subprocess.run([sys.executable, '-c', code], capture_output=True, env=latin)
+    assert (found.returncode, found.stdout, found.stderr) == (0, b'Gesund: ??\n', b'')
 
 
 def test_a_reader_that_has_seen_enough_is_no_mistake() -> None:

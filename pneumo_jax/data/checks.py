@@ -10,7 +10,8 @@ def check(dataset: Dataset) -> None:
     """Passes what is fit to train on and to score.
 
     Raises:
-      UserError: for fewer than two classes, a class name used twice or not UTF-8, an empty split,
+      UserError: for fewer than two classes, a class name that is used twice, empty, not UTF-8 or
+        of several lines, an empty split,
         images that are not uint8 [n, h, w, 1 or 3] of one shape, a label without a class, or a
         class that a split lacks (training cannot learn it, and AUROC is undefined without it).
     """
@@ -21,6 +22,9 @@ def check(dataset: Dataset) -> None:
     for name in (dataset.title, *classes):
         if not _is_unicode(name):
             raise UserError(f'the name {name!r} of the data or of a class is not UTF-8: rename it.')
+    for name in classes:
+        if name.splitlines() != [name] or not name.strip():
+            raise UserError(f'{dataset.title}: no class can be called {name!r}: rename it.')
     for name in SPLITS:
         problem = _problem(getattr(dataset, name), dataset)
         if problem:

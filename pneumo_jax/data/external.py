@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,34 +19,52 @@ def load(
     """The images and labels of `split` in an npz file, or in a folder [SPLIT/]CLASS/*.jpeg.
 
     No other split need be there. Images become those of a model of `shape` (`images.fitted`). Names
-    of classes, where the data have them, are looked up among `classes`, in any case of letters.
+    of classes, where the data have them, are looked up among `classes`: the same, or the only one
+    that differs in the case of letters.
 
     Raises:
       UserError: where there are no such data, an image is none for the model, a class is none of
         `classes`, or there are images of one class alone.
     """
+    return numbered(path, *read(path, split, shape), classes)
+
+
+def read(
+    path: pathlib.Path, split: str, shape: tuple[int, int, int]
+) -> tuple[Split, tuple[str, ...]]:
+    """As `load`, with the labels that the data have, and the names of their classes, if any."""
     try:
-        if path.is_dir():
-            found, names = _folder(path, split, shape)
-        else:
-            found, names = _file(path, split, shape)
+        return (_folder if path.is_dir() else _file)(path, split, shape)
     except OSError as error:
         raise UserError(f'the data cannot be read: {error}') from error
+
+
+def numbered(
+    path: pathlib.Path, found: Split, names: tuple[str, ...], classes: tuple[str, ...]
+) -> Split:
+    """What `read` gave, with the numbers of `classes` for labels; raises what `load` says."""
     most = len(names or classes)
     if found.labels.max(initial=0) >= most:
         raise UserError(f'{path}: has labels to {found.labels.max()}, of {most} classes.')
     if names:
-        places = {name.casefold(): place for place, name in enumerate(classes)}
-        if not {name.casefold() for name in names} <= places.keys():
+        places = [_place(name, classes) for name in names]
+        if None in places:
             given, wanted = ', '.join(names), ', '.join(classes)
             raise UserError(f'{path}: the classes are {given}; those of the run are {wanted}.')
-        own = np.array([places[name.casefold()] for name in names], found.labels.dtype)
-        found = dataclasses.replace(found, labels=own[found.labels])
+        labels = np.array(places, found.labels.dtype)[found.labels]
+        found = dataclasses.replace(found, labels=labels)
     present = np.unique(found.labels)
     if len(present) < 2:
         only = classes[present[0]]
-        raise UserError(f'{path}: {split} has images of {only!r} alone; scores need two classes.')
+        raise UserError(f'{path}: has images of {only!r} alone; scores need two classes.')
     return found
+
+
+def _place(name: str, classes: Sequence[str]) -> int | None:
+    """The number of the class of that name, or of the only one that differs in case alone."""
+    alike = [i for i, own in enumerate(classes) if own.casefold() == name.casefold()]
+    exact = [i for i in alike if classes[i] == name]
+    return (exact or alike)[0] if len(exact or alike) == 1 else None
 
 
 def _file(

@@ -125,8 +125,10 @@ def _shares(run: pathlib.Path, loaded: trained.Trained) -> Float[np.ndarray, ' k
     """How frequent the classes are in the run's val split."""
     _, labels = trained.predictions([run], 'val')
     shares = np.bincount(labels, minlength=len(loaded.classes)) / len(labels)
-    if not shares.all():
-        raise errors.UserError(f'--prevalence: the val split of {run} lacks a class.')
+    if len(shares) != len(loaded.classes) or not shares.all():
+        raise errors.UserError(
+            f'--prevalence: predictions_val.npz of {run} has not all of its classes and no others.'
+        )
     return shares
 
 

@@ -82,16 +82,18 @@ class Fitted:
     def save(self, folder: pathlib.Path) -> None:
         """Write both files; the second, `calibration.json`, names the first by its SHA-256.
 
-        What it replaces goes first: a kill leaves a folder without a fit, not one of two halves.
+        Both are on the disk before what they replace goes, and that goes first: a kill leaves a
+        folder without a fit, not one of two halves.
         """
         content = io.BytesIO()
         np.savez(content, **vars(self.detector))
         values: dict[str, Any] = {'format': FORMAT, **vars(self)}
         values['isotonic'] = self.isotonic and vars(self.isotonic)
         values['detector'] = hashlib.sha256(content.getvalue()).hexdigest()
-        (folder / FILE).unlink(missing_ok=True)
-        files.write_bytes(folder / DETECTOR, content.getvalue())
-        files.write_json(folder / FILE, values)
+        with files.atomic(folder / FILE) as told, files.atomic(folder / DETECTOR) as detector:
+            told.write_text(files.to_json(values), encoding='utf-8')
+            detector.write_bytes(content.getvalue())
+            (folder / FILE).unlink(missing_ok=True)
 
 
 def read(folder: pathlib.Path, weights: tuple[str, ...] = ()) -> Fitted | None:
@@ -135,8 +137,8 @@ def fit(
         UserError: val does not hold two images of every class at least.
     """
     labels, count = dataset.val.labels, len(trained.classes)
-    shares = np.bincount(labels, minlength=count) / len(labels)
-    if shares.min() * len(labels) < 2:
+    images = np.bincount(labels, minlength=count)
+    if images.min() < 2:
         raise errors.UserError(f'{dataset.title}: val needs two images of every class to fit on.')
     temperature = calibration.temperature(logits, labels)
     probabilities = metrics.softmax(logits / temperature)
@@ -152,7 +154,7 @@ def fit(
         weights=fingerprints(trained.runs),
         data=dataset.digest,
         images=len(labels),
-        shares=tuple(shares.tolist()),
+        shares=tuple((images / len(labels)).tolist()),
         temperature=temperature,
         isotonic=calibration.isotonic(probabilities[:, 1], labels == 1) if binary else None,
         sensitivity=sensitivity,

@@ -72,13 +72,15 @@ def look(
         UserError: the data or the table cannot be used, or are not what the model takes.
     """
     if path is not None:
-        part = external.load(path, split, trained.preprocess.image_shape, trained.classes)
+        raw, names = external.read(path, split, trained.preprocess.image_shape)
+        part = external.numbered(path, raw, names, trained.classes)
         title = path.name
     else:
         assert dataset is not None
-        part, title = getattr(dataset, split), dataset.title
+        raw = part = getattr(dataset, split)
+        title = dataset.title
         table = table or table_of(trained.records[0]['config']['data'], split)
-    told = groups.columns(table, split, part.labels) if table else {}
+    told = groups.columns(table, split, raw.labels) if table else {}
     trained.preprocess.unit(part.images[:1])  # refuses other sizes and channels
     return Seen(
         title=title,

@@ -21,6 +21,7 @@ from pneumo_jax.evaluation.gather import Seen
 
 Found = dict[str, Any]
 RESAMPLES = 1000
+ALL = 'all images'  # beside the classes, which have names of their own
 KEPT = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 
 
@@ -137,7 +138,7 @@ def _conformal(
         return scores.to_json({'it': told})['it'] | {'images': int(among.sum())}
 
     everything = np.ones(len(labels), bool)
-    groups = {'all': everything, **{n: labels == i for i, n in enumerate(fitted.classes)}}
+    groups = {ALL: everything, **{n: labels == i for i, n in enumerate(fitted.classes)}}
     return {
         'alpha': fitted.alpha,
         'coverage': {name: share(right, among) for name, among in groups.items()},

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pneumo_jax import trained
+from pneumo_jax import errors, trained
 from pneumo_jax.data import groups
 from pneumo_jax.data.dataset import SPLITS, Dataset, Split
 from pneumo_jax.evaluation import fitted, gather, metrics, sections, tables
@@ -109,7 +109,12 @@ def _seen(
     folders: Sequence[pathlib.Path], dataset: Dataset, name: str, told: dict[str, np.ndarray]
 ) -> Seen:
     split: Split = getattr(dataset, name)
-    logits, _ = trained.predictions(folders, name)
+    logits, labels = trained.predictions(folders, name)
+    if not np.array_equal(labels, split.labels) or logits.shape[2] != len(dataset.classes):
+        raise errors.UserError(
+            f'{folders[0]}/predictions_{name}.npz is not of the {name} images of '
+            f'{dataset.title}: remove the run folder to train anew.'
+        )
     return Seen(
         title=dataset.title,
         split=name,

@@ -104,10 +104,11 @@ def read(folder: pathlib.Path) -> dict[str, Any] | None:
         return None
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
-        if not isinstance(found.get('config'), dict):
-            raise ValueError('it has no config')
+        missing = [name for name in ('model', 'data', 'seed') if name not in found['config']]
+        if missing:
+            raise ValueError(f'its config has no {missing[0]}')
         return found
-    except (ValueError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise errors.UserError(
             f'{path} cannot be read ({error}); remove the run folder to train anew.'
         ) from error
@@ -131,20 +132,29 @@ def record_scoring(folder: pathlib.Path, split: str) -> None:
     """Note, before anything of it is shown, that a split is scored: who looks often, chooses by it.
 
     A look at one seed is noted with its run.
+
+    Raises:
+        UserError: it cannot be noted.
     """
     folder = home(folder)
     row = {
         'split': split,
         'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
     }
-    with (folder / SCORED).open('a', encoding='utf-8') as file:
-        file.write('\n' * _cut_short(folder / SCORED) + json.dumps(row) + '\n')
+    path = folder / SCORED
+    try:
+        with path.open('a', encoding='utf-8') as file:
+            file.write('\n' * _cut_short(path) + json.dumps(row) + '\n')
+    except OSError as error:
+        raise errors.UserError(
+            f'cannot write to {path} ({error.strerror}), where every look at {split} is noted.'
+        ) from error
 
 
 def times_scored(folder: pathlib.Path, split: str) -> int:
     """How often `record_scoring` noted the split."""
     path, count = home(folder) / SCORED, 0
-    for line in path.read_text(encoding='utf-8').splitlines() if path.exists() else []:
+    for line in path.read_bytes().splitlines() if path.exists() else []:
         # A kill cut it short, before anything was scored.
         with contextlib.suppress(ValueError, KeyError, TypeError):
             count += json.loads(line)['split'] == split

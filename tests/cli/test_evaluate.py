@@ -136,6 +136,15 @@ def test_other_data(evaluated: pathlib.Path, tmp_path: pathlib.Path, enter: Ente
     for name in ('calibration.json', 'ood.npz'):  # predictions go by it, and by nothing else
         assert (tmp_path / 'out' / name).read_bytes() == (evaluated / name).read_bytes()
     assert (evaluated / 'scored.jsonl').read_text() == before
+    # A table goes by the numbers that the file has, and these need not be the run's.
+    turned = {'test_labels': 1 - other.labels, 'classes': classes[::-1]}
+    np.savez(tmp_path / 'turned.npz', **{**given, **turned})
+    rows = [f'test,{i},p{i // 2},{1 - label}' for i, label in enumerate(other.labels)]
+    table = tmp_path / 'table.csv'
+    table.write_text('split,index,patient,label\n' + '\n'.join(rows) + '\n')
+    code, again, error = enter(*arguments, tmp_path / 'turned.npz', '--groups', table)
+    assert code == 0, error
+    assert f'{-(-len(other) // 2)} patients' in again
     coloured = np.concatenate([other.images, 255 - other.images, other.images], 3)
     for wrong, message in (
         ({'classes': np.array(['normal', 'tb'])}, 'those of the run are Normal, Pneumonia'),

@@ -56,3 +56,9 @@ def test_names_that_could_not_be_written_are_refused(changed: dict[str, Any]) ->
 def test_classes_are_two_or_more_and_differ(classes: tuple[str, ...]) -> None:
     with pytest.raises(UserError, match='two or more'):
         check(dataclasses.replace(FIT, classes=classes))
+
+
+@pytest.mark.parametrize('name', ['', ' ', 'a\nb', 'a\n', 'a\x0b'])
+def test_names_that_would_break_a_table_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match='no class can be called'):
+        check(dataclasses.replace(FIT, classes=('Normal', name)))

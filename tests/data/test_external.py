@@ -65,8 +65,21 @@ def test_images_that_are_no_squares_are_taken_as_they_are(tmp_path: pathlib.Path
 def test_one_class_alone_cannot_be_scored(tmp_path: pathlib.Path) -> None:
     images = np.zeros((2, 8, 8), np.uint8)
     np.savez(tmp_path / 'x.npz', test_images=images, test_labels=np.array([4, 4]))
-    with pytest.raises(UserError, match="test has images of 'e' alone; scores need two classes"):
+    with pytest.raises(UserError, match="has images of 'e' alone; scores need two classes"):
         external.load(tmp_path / 'x.npz', 'test', (8, 8, 1), tuple('abcde'))
+
+
+def test_classes_that_differ_in_case_alone_are_told_apart(tmp_path: pathlib.Path) -> None:
+    for number, name in enumerate(('am', 'AM', 'b')):
+        picture(tmp_path / f'{name}/x.png', 10 * number)
+    found = external.load(tmp_path, 'test', (12, 12, 1), ('b', 'AM', 'am'))
+    assert sorted(zip(found.labels, found.images[:, 5, 5, 0], strict=True)) == [
+        (0, 20),
+        (1, 10),
+        (2, 0),
+    ]
+    with pytest.raises(UserError, match='the classes are AM, am, b; those of the run are Am, aM'):
+        external.load(tmp_path, 'test', (12, 12, 1), ('Am', 'aM', 'b'))
 
 
 def test_a_label_of_no_class_is_refused(tmp_path: pathlib.Path) -> None:

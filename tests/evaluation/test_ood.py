@@ -70,3 +70,9 @@ def test_brightness_and_contrast_are_taken_out(phantoms: Dataset) -> None:
 def test_few_images_still_set_a_limit(phantoms: Dataset) -> None:
     detector = ood.fit(phantoms.train.images, phantoms.val.images[:20])
     assert np.isfinite(detector.limits).all() and detector.accepts(phantoms.val.images[:20]).all()
+
+
+def test_blanks_alone_are_like_each_other() -> None:
+    blanks = np.full((30, 12, 12, 1), 90, np.uint8)
+    found = ood.fit(blanks, blanks)
+    assert np.isfinite(found.limits).all() and found.accepts(blanks).all()

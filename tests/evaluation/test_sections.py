@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as peers
 
-from pneumo_jax import files
+from pneumo_jax.data.dataset import Dataset, Split
 from pneumo_jax.evaluation import curves, fitted, sections, tables
 
 MadeUp = Callable[[int], tuple[Any, Any, Any]]
@@ -105,13 +105,15 @@ def test_coverage_is_counted(made_up: MadeUp) -> None:
     told = sections.all_of(loaded, fit, seen, None)['conformal']
     sets = fit.sets(fit.probabilities(seen.logits))
     right = [fit.classes[label] in held for label, held in zip(seen.labels, sets, strict=True)]
-    assert told['coverage']['all']['value'] == pytest.approx(np.mean(right))
-    assert told['ask a radiologist']['all']['value'] == np.mean([len(held) == 2 for held in sets])
+    assert told['coverage']['all images']['value'] == pytest.approx(np.mean(right))
+    assert told['ask a radiologist']['all images']['value'] == np.mean(
+        [len(held) == 2 for held in sets]
+    )
     wrong = [len(held) == 1 and not ok for held, ok in zip(sets, right, strict=True)]
     alone = sum(len(held) == 1 for held in sets)
     assert told['errors where it answers']['value'] == pytest.approx(sum(wrong) / alone)
-    strictly = told['coverage with empty sets']['all']['value']
-    assert strictly <= told['coverage']['all']['value']
+    strictly = told['coverage with empty sets']['all images']['value']
+    assert strictly <= told['coverage']['all images']['value']
 
 
 def test_sets_of_two_of_three_classes_are_not_called_all(made_up: MadeUp) -> None:
@@ -119,7 +121,7 @@ def test_sets_of_two_of_three_classes_are_not_called_all(made_up: MadeUp) -> Non
     found = sections.all_of(loaded, fit, seen, None)
     sizes = np.array([len(held) for held in fit.sets(fit.probabilities(seen.logits))])
     assert {2, 3} <= {*sizes.tolist()}
-    asks = found['conformal']['ask a radiologist']['all']['value']
+    asks = found['conformal']['ask a radiologist']['all images']['value']
     assert asks == pytest.approx((sizes > 1).mean()) and asks > (sizes == 3).mean()
     text = tables.text(found)
     assert 'several classes' in text and 'all classes' not in text
@@ -132,15 +134,45 @@ def test_a_kill_between_the_files_leaves_no_fit_of_two_halves(
     _, fit, _ = made_up(3)
     earlier.save(tmp_path)
 
-    def killed(*given: object) -> None:
-        raise KeyboardInterrupt
+    replace = pathlib.Path.replace
+
+    def killed(self: pathlib.Path, target: pathlib.Path) -> pathlib.Path:
+        if target.name == fitted.FILE:
+            raise KeyboardInterrupt
+        return replace(self, target)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(files, 'write_json', killed)
+        patched.setattr(pathlib.Path, 'replace', killed)
         fit.save(tmp_path)
     assert fitted.read(tmp_path) is None
     fit.save(tmp_path)
     assert fitted.read(tmp_path) is not None
+
+
+def test_a_full_disk_leaves_the_earlier_fit(
+    made_up: MadeUp, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, earlier, _ = made_up(2)
+    earlier.save(tmp_path)
+    _, fit, _ = made_up(3)
+
+    def full(self: pathlib.Path, content: bytes) -> int:
+        raise OSError('No space left on device')
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match='No space'):
+        patched.setattr(pathlib.Path, 'write_bytes', full)
+        fit.save(tmp_path)
+    kept = fitted.read(tmp_path)
+    assert kept is not None and kept.classes == earlier.classes
+
+
+@pytest.mark.parametrize('count', [4, 49, 98, 103])
+def test_two_images_of_a_class_are_enough_to_fit_on(count: int, made_up: MadeUp) -> None:
+    loaded, _, seen = made_up(2)
+    labels = (np.arange(count) < 2).astype(np.int32)
+    val = Split(seen.images[:count], labels)
+    fit = fitted.fit(loaded, Dataset('few', ('well', 'mild'), val, val, val), seen.logits[:count])
+    assert fit.shares[1] == 2 / count
 
 
 def test_a_saved_fit_is_the_same(made_up: MadeUp, tmp_path: pathlib.Path) -> None:

@@ -50,7 +50,9 @@ def test_checkpoints_of_nobody_are_not_gone_on_with(tmp_path: pathlib.Path) -> N
         workdir.claim(tmp_path, config(), DATA, {})
 
 
-@pytest.mark.parametrize('content', ['{"config":', '{}', '[1]', '7', '{"config": 5}'])
+@pytest.mark.parametrize(
+    'content', ['{"config":', '{}', '[1]', '7', '{"config": 5}', '{"config": {}}']
+)
 def test_a_broken_record_is_told(tmp_path: pathlib.Path, content: str) -> None:
     (tmp_path / workdir.RUN).write_text(content)
     with pytest.raises(errors.UserError, match=r'run\.json cannot be read'):
@@ -94,6 +96,17 @@ def test_a_look_at_a_seed_is_counted_with_its_run(tmp_path: pathlib.Path) -> Non
     assert [workdir.times_scored(place, 'test') for place in (tmp_path, *seeds)] == [2] * 4
     assert workdir.members(tmp_path) == [seeds[0], seeds[2], seeds[1]]
     assert workdir.members(seeds[1]) == [seeds[1]]
+
+
+def test_a_look_that_cannot_be_noted_is_told(tmp_path: pathlib.Path) -> None:
+    (tmp_path / workdir.SCORED).mkdir()
+    with pytest.raises(errors.UserError, match=r'scored\.jsonl .*every look at test is noted'):
+        workdir.record_scoring(tmp_path, 'test')
+
+
+def test_notes_that_are_no_text_are_passed_over(tmp_path: pathlib.Path) -> None:
+    (tmp_path / workdir.SCORED).write_bytes(b'{"split": "test"}\n\xff\xfe\n{"split": "test"}\n')
+    assert workdir.times_scored(tmp_path, 'test') == 2
 
 
 def _lock(folder: pathlib.Path) -> str:
