@@ -152,11 +152,13 @@ def _run(task: _Task, kept: list[Kept], wanted: int | None) -> list[str]:
     ready = [run for run in to_do if (task.place / run.name / workdir.RESULTS).exists()]
     found = (children.Ended(run, seconds='', failure='') for run in ready)
     rest = [run for run in to_do if run not in ready]
+    store.check_data(kept, rest)
     print(f'{len(to_do)} of {len(task.runs)} runs to do, {jobs} at a time; logs in {task.place}')
     with children.Pool(task.place, jobs) as pool, tqdm(total=len(to_do), unit='run') as bar:
         for ended in itertools.chain(found, pool.run(rest)):
             try:
                 new = _collected(ended, task.place)
+                store.check_data([*kept, new])
             except errors.UserError as error:
                 failures.append(f'{ended.run.name}: {error}')
             else:

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pneumo_jax import canvas
-from pneumo_jax.sweep.summary import Summary
+from pneumo_jax.sweep.summary import INTERVALS, Summary, recall
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PANELS = {'auroc': 'test AUROC', 'accuracy': 'test ACC', 'specificity': 'Normal recall'}
 BASELINE, OTHER = canvas.RED, canvas.BLUE
 
 
@@ -18,8 +17,10 @@ def draw(question: str, baseline: str, found: Sequence[Summary], path: pathlib.P
     """A panel for each score, a line for each row, the first row on top."""
     figure = canvas.figure(11, 1.7 + 0.34 * len(found), question)
     figure.supxlabel('dots: seeds; line: their mean; band: its 95 % interval', fontsize=8)
-    panels = figure.subplots(1, len(PANELS), sharey=True)
-    for axes, metric in zip(panels, PANELS, strict=True):
+    panels = figure.subplots(1, len(INTERVALS), sharey=True)
+    titles = ('test AUROC', 'test ACC', recall(found))
+    for axes, metric, title in zip(panels, INTERVALS, titles, strict=True):
+        axes.set_title(title, fontsize=10)
         _panel(axes, metric, baseline, found)
     panels[0].set_yticks(range(len(found)), [summary.row for summary in found])
     panels[0].set_ylim(len(found) - 0.4, -0.6)
@@ -27,7 +28,6 @@ def draw(question: str, baseline: str, found: Sequence[Summary], path: pathlib.P
 
 
 def _panel(axes: 'Axes', metric: str, baseline: str, found: Sequence[Summary]) -> None:
-    axes.set_title(PANELS[metric], fontsize=10)
     axes.spines[['top', 'right', 'left']].set_visible(False)
     axes.tick_params('y', length=0)
     axes.grid(axis='x', color='0.92')

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from pneumo_jax import config as configs
 from pneumo_jax import data, errors, files
 from pneumo_jax.evaluation import statistics
 from pneumo_jax.fields import CROPS, defaults
@@ -94,7 +93,7 @@ def put(folder: pathlib.Path, kept: Sequence[Kept], stored: Sequence[Kept] = ())
 def collect(run: Run, folder: pathlib.Path, seconds: str) -> Kept:
     """What the finished run in `folder` left; `seconds` is how long it took, where that is known.
 
-    Raises UserError where the folder is damaged, of another config, or not of two classes.
+    Raises UserError where the folder is damaged or of another config.
     """
     try:
         return _collect(run, folder, seconds)
@@ -103,8 +102,8 @@ def collect(run: Run, folder: pathlib.Path, seconds: str) -> Kept:
 
 
 def _collect(run: Run, folder: pathlib.Path, seconds: str) -> Kept:
-    config = json.loads((folder / 'run.json').read_text(encoding='utf-8'))['config']
-    if studies.digest(config) != run.digest:
+    record = json.loads((folder / 'run.json').read_text(encoding='utf-8'))
+    if studies.digest(record['config']) != run.digest:
         raise errors.UserError(f'{folder} holds a run of another config; remove the folder.')
     results = json.loads((folder / 'results.json').read_text(encoding='utf-8'))
     found = [split for split in SPLITS if split in results]
@@ -114,9 +113,7 @@ def _collect(run: Run, folder: pathlib.Path, seconds: str) -> Kept:
     line |= {'row': run.row, 'seed': str(run.seed), 'seconds': seconds, 'config': run.digest}
     line |= {name: origin[name] for name in ('commit', 'device', 'command')}
     line['jax'] = origin['versions']['jax']
-    fields = configs.stated(config).items()
-    of_data = {name.removeprefix('data.'): v for name, v in fields if name.startswith('data.')}
-    line['data'] = json.dumps(of_data)
+    line['data'] = json.dumps({**json.loads(run.data), 'sha256': record['data']['sha256']})
     return Kept(line, {split: _predictions(folder, split) for split in found})
 
 
@@ -137,7 +134,7 @@ def _read_lines(table: pathlib.Path) -> list[dict[str, str]]:
 
 
 def _splits(line: dict[str, str], arrays: Any) -> dict[str, Split]:
-    of_data, found = labels(line['data']), {}
+    of_data, found = data_of(line['data']).labels, {}
     for split in (split for split in SPLITS if split in ALWAYS or line[f'{split}_n']):
         own = _own_place(line, split)
         probabilities = arrays[own if own in arrays else _place(line, split)]
@@ -149,19 +146,59 @@ def _splits(line: dict[str, str], arrays: Any) -> dict[str, Split]:
     return found
 
 
-@functools.cache
-def labels(fields: str) -> dict[str, np.ndarray]:
-    """The labels of every split of the data that differ by `fields` (JSON) from the default ones.
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What is needed of a data set; `labels` are those of every split."""
 
-    Raises UserError where the data are not here.
+    title: str
+    classes: tuple[str, ...]
+    labels: dict[str, np.ndarray]
+    digest: str
+
+
+@functools.cache
+def data_of(fields: str) -> Data:
+    """The data that differ by `fields` (JSON, as the CSV has them) from the default ones.
+
+    Raises UserError where they are not here, or not of two classes.
     """
-    usual = defaults('cnn').data.to_dict()
-    found = data.load(**{**usual, **json.loads(fields)})
+    stated, usual = _stated(fields)[0], defaults('cnn').data.to_dict()
+    found = data.load(**{**usual, **json.loads(stated)})
+    if len(found.classes) != 2:
+        raise errors.UserError(
+            f'{found.title}: a sweep compares classifiers of two classes alone, and these are '
+            f'{len(found.classes)}.'
+        )
     each = {split: getattr(found, split.partition('_')[0]).labels for split in SPLITS}
-    return {
+    labels = {
         split: np.tile(labels, CROPS) if 'reframed' in split else labels
         for split, labels in each.items()
     }
+    return Data(found.title, found.classes, labels, found.digest)
+
+
+def check_data(kept: Iterable[Kept], to_do: Iterable[Run] = ()) -> None:
+    """Refuse (`UserError`) runs whose data are named alike and are not the same.
+
+    Those to do have today's. Of runs that were stored without a SHA-256 nothing is known.
+    """
+    digests: dict[str, str] = {}
+    each = [(run.line['row'], *_stated(run.line['data'])) for run in kept]
+    each += [(run.row, _stated(run.data)[0], data_of(run.data).digest) for run in to_do]
+    for row, stated, digest in each:
+        if digest and digests.setdefault(stated, digest) != digest:
+            raise errors.UserError(
+                f'row {row!r} is of other images or labels than the runs that are stored, though '
+                f"the data are named alike ({stated}): restore the data, or remove the study's "
+                'results and run folders to train all rows anew.'
+            )
+
+
+def _stated(fields: str) -> tuple[str, str]:
+    """What the CSV has of a run's data: the fields, as JSON, and their SHA-256, if it is known."""
+    stated = json.loads(fields)
+    digest = stated.pop('sha256', '')
+    return json.dumps(stated, sort_keys=True), digest
 
 
 def _check(kept: Iterable[Kept]) -> None:
@@ -215,6 +252,4 @@ def _own_place(line: dict[str, str], split: str) -> str:
 def _predictions(folder: pathlib.Path, split: str) -> Split:
     with np.load(folder / f'predictions_{split}.npz', allow_pickle=False) as arrays:
         probabilities, labels = arrays['probabilities'], arrays['labels']
-    if probabilities.shape[1] != 2:
-        raise errors.UserError(f'{folder}: a sweep compares classifiers of two classes alone.')
     return probabilities[:, 1].astype(np.float64), labels.astype(np.uint8)

@@ -59,6 +59,7 @@ class Run:
     name: str
     digest: str
     weights: str  # that are scored: 'last' or 'best'
+    data: str  # the fields of its data that differ from the default ones, as JSON
     arguments: tuple[str, ...]  # of python -m pneumo_jax.main, less --workdir
 
     @property
@@ -167,4 +168,7 @@ def _run(name: str, row: Row, seed: int) -> Run:
     flags = (f'--config.{field}={text}' for field, text in overrides.items())
     arguments = ('--config', row.page, *flags)
     own = digest(configs.to_json(config))
-    return Run(name, seed, f'{slug(name)}-{seed}', own, config.weights, arguments)
+    stated = configs.stated(configs.to_json(config)).items()
+    of_data = {field.removeprefix('data.'): v for field, v in stated if field.startswith('data.')}
+    place = f'{slug(name)}-{seed}'
+    return Run(name, seed, place, own, config.weights, json.dumps(of_data), arguments)

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 
 from pneumo_jax import errors
 from pneumo_jax.evaluation import statistics
+from pneumo_jax.sweep import store
 from pneumo_jax.sweep.store import Kept
 from pneumo_jax.sweep.study import Study
 
@@ -47,6 +48,12 @@ class Summary:
     def scores(self, split: str, name: str) -> Float[np.ndarray, ' s']:
         """A score of every seed."""
         return np.array([run.score(split, name) for run in self.runs])
+
+
+def recall(found: Sequence[Summary]) -> str:
+    """The specificity by the name of the first class: 'Normal recall'."""
+    lines = [run.line for summary in found for run in summary.runs]
+    return f'{store.data_of(lines[0]["data"]).classes[0] if lines else "Normal"} recall'
 
 
 def summaries(study: Study, kept: Sequence[Kept]) -> list[Summary]:

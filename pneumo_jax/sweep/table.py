@@ -10,10 +10,10 @@ from jaxtyping import Float
 from pneumo_jax import errors, files, markdown
 from pneumo_jax.evaluation.statistics import RESAMPLES
 from pneumo_jax.sweep.study import Study
-from pneumo_jax.sweep.summary import INTERVALS, Summary
+from pneumo_jax.sweep.summary import INTERVALS, Summary, recall
 
 HEADS = (
-    *('row', 'seeds', 'test AUROC [95 % CI]', 'test ACC [95 % CI]', 'Normal recall'),
+    *('row', 'seeds', 'test AUROC [95 % CI]', 'test ACC [95 % CI]', RECALL := 'recall'),
     *('sensitivity', 'ensemble AUROC', 'ensemble ACC', 'val AUROC'),
     *('p (AUROC)', 'p (errors)'),
 )
@@ -23,12 +23,13 @@ WEIGHTS = {'last': "the last epoch's weights", 'best': 'the weights that were be
 def table(study: Study, found: Sequence[Summary], weights: Sequence[str]) -> str:
     """How it was done, and a line for every row; `weights` are what the rows' configs score."""
     rows = [_row(study, summary) for summary in found]
-    return f'{_method(study, found, weights)}\n\n{markdown.table(HEADS, rows)}'
+    heads = [recall(found) if head == RECALL else head for head in HEADS]
+    return f'{_method(study, found, weights)}\n\n{markdown.table(heads, rows)}'
 
 
 def seeds(found: Sequence[Summary]) -> str:
     """A line for every run."""
-    heads = ('row', 'seed', 'test AUROC', 'test ACC', 'Normal recall')
+    heads = ('row', 'seed', 'test AUROC', 'test ACC', recall(found))
     rows = [
         [summary.row, run.line['seed'], *(f'{run.score("test", m):.4f}' for m in INTERVALS)]
         for summary in found

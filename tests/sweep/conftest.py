@@ -82,9 +82,10 @@ def write_run(run: Run, folder: pathlib.Path) -> None:
         for flag in run.arguments[2:]
     }
     config = configs.to_json(configs.load(run.arguments[1], overrides))
-    (folder / 'run.json').write_text(json.dumps({'config': config}))
     scores = {}
     drawn = data.load(**config['data'])
+    record = {'config': config, 'data': {'sha256': drawn.digest}}
+    (folder / 'run.json').write_text(json.dumps(record))
     for split in ('val', 'test'):
         labels = getattr(drawn, split).labels
         n = len(labels)

@@ -15,7 +15,7 @@ from pneumo_jax.training import workdir
 
 
 def runs(count: int) -> list[Run]:
-    return [Run('row', seed, f'row-{seed}', '', 'last', ()) for seed in range(count)]
+    return [Run('row', seed, f'row-{seed}', '', 'last', '{}', ()) for seed in range(count)]
 
 
 @pytest.fixture

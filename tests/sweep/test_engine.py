@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -145,6 +146,68 @@ def test_what_another_study_has_run_is_taken_over(
     own, taken = lines(folder)[0], lines(second)[0]
     assert taken == own | {'row': 'few units'}
     assert sweep(second, '--only', 'few units', '--seeds', '2') == 2, 'the second seed is not there'
+
+
+def write_data(path: pathlib.Path, seed: int, classes: int = 2) -> None:
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for split in ('train', 'val', 'test'):
+        arrays[f'{split}_images'] = rng.integers(0, 256, (60, 28, 28), np.uint8)
+        arrays[f'{split}_labels'] = np.arange(60) % classes
+    np.savez(path, **arrays)
+    store.data_of.cache_clear()  # a process of its own reads anew
+
+
+def of_file(folder: pathlib.Path) -> pathlib.Path:
+    """Let the study train on a file of its own, and return that."""
+    path, study = folder.parent.parent / 'own.npz', folder / 'study.py'
+    short = f"{{'epochs': 1, 'data.path': {str(path)!r}}}"
+    study.write_text(study.read_text().replace("{'epochs': 1}", short))
+    return path
+
+
+def test_runs_on_other_data_of_the_same_name_are_not_put_beside(
+    folder: pathlib.Path, finish: Finish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = of_file(folder)
+    write_data(path, seed=0)
+    finish('narrow-0')
+    assert sweep(folder, '--only', 'narrow', '--seeds', '1') == 0
+    before = (folder / 'results' / 'runs.csv').read_bytes()
+    write_data(path, seed=1)
+    capsys.readouterr()
+    assert sweep(folder) == 2, 'nothing is trained'
+    assert "row 'narrow' is of other images or labels" in capsys.readouterr().err
+    finish('narrow-1', 'wide-net-0', 'wide-net-1')
+    assert sweep(folder) == 2, 'nor taken from a run folder'
+    assert 'wide-net-1: row' in capsys.readouterr().err
+    assert (folder / 'results' / 'runs.csv').read_bytes() == before
+
+
+def test_results_without_a_checksum_of_their_data_go_on(
+    folder: pathlib.Path, finish: Finish
+) -> None:
+    path = of_file(folder)
+    write_data(path, seed=0)
+    finish('narrow-0')
+    assert sweep(folder, '--only', 'narrow', '--seeds', '1') == 0
+    table = folder / 'results' / 'runs.csv'
+    text, count = re.subn(', ""sha256"": ""[0-9a-f]{64}""', '', table.read_text())
+    assert count == 1
+    table.write_text(text)
+    write_data(path, seed=1)
+    finish('narrow-1', 'wide-net-0', 'wide-net-1')
+    assert sweep(folder) == 0
+    assert len(lines(folder)) == 4
+
+
+def test_more_than_two_classes_are_refused_before_anything_runs(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_data(of_file(folder), seed=0, classes=3)
+    monkeypatch.setattr(children, 'command', python('raise SystemExit("must not run")'))
+    assert sweep(folder) == 2
+    assert 'two classes alone, and these are 3' in capsys.readouterr().err
 
 
 def test_a_study_half_run_is_shown(folder: pathlib.Path, finish: Finish) -> None:
