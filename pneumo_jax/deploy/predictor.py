@@ -21,9 +21,9 @@ BIT = np.log(2)  # nats
 class Predictor:
     """A run, or several as an ensemble, with its weights on the devices.
 
-    `fitted` is what `evaluate` fitted to these weights, `shares` how frequent each class was there
-    and is where the images come from, `digest` a name for all that a prediction follows from but
-    for the image.
+    `fitted` is what `evaluate` fitted to these weights, `shares` how frequent each class is by what
+    the probabilities speak for, and where the images come from, `digest` a name for all that a
+    prediction follows from but for the image.
     """
 
     trained: trained.Trained
@@ -109,7 +109,10 @@ def load(
         )
     content = (folder / fitted.FILE).read_bytes() if fit else b''
     digest = hashlib.sha256(repr((weights, prevalence, content)).encode()).hexdigest()[:12]
-    shares = None if prevalence is None else (_shares(runs[0], loaded), _two(prevalence, loaded))
+    shares = None
+    if prevalence is not None:
+        wanted = _two(prevalence, loaded)
+        shares = np.array(fit.shares) if fit else _shares(runs, loaded), wanted
     return Predictor(dataclasses.replace(loaded, members=members), fit, shares, digest)
 
 
@@ -121,15 +124,16 @@ def _two(prevalence: float, loaded: trained.Trained) -> Float[np.ndarray, ' 2']:
     return np.array([1 - prevalence, prevalence])
 
 
-def _shares(run: pathlib.Path, loaded: trained.Trained) -> Float[np.ndarray, ' k']:
-    """How frequent the classes are in the run's val split."""
-    _, labels = trained.predictions([run], 'val')
-    shares = np.bincount(labels, minlength=len(loaded.classes)) / len(labels)
-    if len(shares) != len(loaded.classes) or not shares.all():
+def _shares(runs: Sequence[pathlib.Path], loaded: trained.Trained) -> Float[np.ndarray, ' k']:
+    """The classes' shares that the runs' probabilities of val speak for."""
+    folders = runs if fitted.weighed(loaded) else runs[:1]
+    logits, labels = trained.predictions(folders, 'val')
+    if logits.shape[2] != len(loaded.classes) or len({*labels.tolist()}) != len(loaded.classes):
         raise errors.UserError(
-            f'--prevalence: predictions_val.npz of {run} has not all of its classes and no others.'
+            f'--prevalence: predictions_val.npz of {runs[0]} has not all of its classes and no '
+            'others.'
         )
-    return shares
+    return fitted.shares(loaded, metrics.softmax(metrics.ensemble(logits)), labels)
 
 
 def _plain(value: Any) -> Any:

@@ -141,6 +141,27 @@ def judged(
     return probabilities.max(1), probabilities.argmax(1) == labels
 
 
+def prior(
+    probabilities: Float[np.ndarray, 'n k'], labels: Int[np.ndarray, ' n']
+) -> Float[np.ndarray, ' k']:
+    """The classes' shares that the probabilities speak for, where a loss has moved them.
+
+    Those from which `prior_correct` to the shares of `labels` makes the labels likeliest; every
+    class has a label (Alexandari et al. 2020, arXiv:1901.06852, who fit a bias for every class).
+    """
+    from scipy.optimize import minimize
+
+    shares = np.bincount(labels, minlength=probabilities.shape[1]) / len(labels)
+    logits = np.log(probabilities + np.finfo(float).tiny)
+
+    def loss(bias: Float[np.ndarray, ' k']) -> float:
+        return float(metrics.cross_entropy(logits + bias, labels).mean())
+
+    bias = minimize(loss, np.zeros(len(shares)), method='BFGS').x
+    odds = shares * np.exp(bias.min() - bias)
+    return odds / odds.sum()
+
+
 def prior_correct(
     probabilities: Float[np.ndarray, 'n k'],
     given: Float[np.ndarray, ' k'],

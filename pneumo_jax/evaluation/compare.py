@@ -64,6 +64,10 @@ def _found(
     right = (probabilities > 0.5) == labels
     gap, error, p = statistics.delong(a, b, labels)
     return {
+        'data': {
+            side: {name: each.records[0]['data'][name] for name in ('title', 'sha256')}
+            for side, each in zip('ab', loaded, strict=True)
+        },
         'heading': f'{loaded[0].records[0]["data"]["title"]}, {SPLIT}: two runs',
         'images': len(labels),
         'patients': None if patients is None else len(np.unique(patients)),
@@ -112,7 +116,14 @@ def _about(found: Found) -> str:
     units = 'images' if many is None else f'the {many:,} patients'
     sides = [f'{side}: {told["folder"]} ({told["title"]})' for side, told in found['runs'].items()]
     intervals = f'95 % intervals by {statistics.RESAMPLES:,} resamples of {units}'
-    return '\n'.join([*sides, f'{found["images"]:,} images; {intervals}.'])
+    lines = [*sides, f'{found["images"]:,} images; {intervals}.']
+    a, b = found['data'].values()
+    if a['sha256'] != b['sha256']:
+        lines.append(
+            f'a was scored on {a["title"]}, b on {b["title"]}: these are not the same files, and '
+            'are taken for the same images as they have the same labels.'
+        )
+    return '\n'.join(lines)
 
 
 def _tables(found: Found) -> list[Table]:

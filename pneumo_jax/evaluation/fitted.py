@@ -35,13 +35,13 @@ LARGEST = 2**24  # bytes of either file; those of PneumoniaMNIST have 3 and 54 k
 class Fitted:
     """Calibrated probabilities, sets of classes, and a look at the image before any of them.
 
-    `weights` are the SHA-256 of the members' files, `data` that of the data set, `images` and
-    `shares` the number of val images and their classes' shares. `threshold` is the operating point:
-    P(class 1) above it is called positive, and at least the share `sensitivity` of val's positive
-    images is. It and `isotonic` are None unless there are two classes. `alpha` is the stated error
-    rate of the sets, `limits` as `conformal.limits` has them, and `levels` has those of other error
-    rates: rows of a rate and its limits. `refused` is the stated rate of `detector`'s false alarms,
-    and `refused_on_val` what it is there.
+    `weights` are the SHA-256 of the members' files, `data` that of the data set, `images` the
+    number of val images, and `shares` those of the classes that the probabilities speak for.
+    `threshold` is the operating point: P(class 1) above it is called positive, and at least the
+    share `sensitivity` of val's positive images is. It and `isotonic` are None unless there are two
+    classes. `alpha` is the stated error rate of the sets, `limits` as `conformal.limits` has them,
+    and `levels` has those of other error rates: rows of a rate and its limits. `refused` is the
+    stated rate of `detector`'s false alarms, and `refused_on_val` what it is there.
     """
 
     classes: tuple[str, ...]
@@ -154,7 +154,7 @@ def fit(
         weights=fingerprints(trained.runs),
         data=dataset.digest,
         images=len(labels),
-        shares=tuple((images / len(labels)).tolist()),
+        shares=tuple(shares(trained, probabilities, labels).tolist()),
         temperature=temperature,
         isotonic=calibration.isotonic(probabilities[:, 1], labels == 1) if binary else None,
         sensitivity=sensitivity,
@@ -166,6 +166,24 @@ def fit(
         refused_on_val=float(1 - detector.accepts(dataset.val.images).mean()),
         detector=detector,
     )
+
+
+def shares(
+    trained: 'Trained', probabilities: Float[np.ndarray, 'n k'], labels: Int[np.ndarray, ' n']
+) -> Float[np.ndarray, ' k']:
+    """The classes' shares that the probabilities of val speak for.
+
+    Val's own, or what `calibration.prior` finds where a loss has weighed the classes.
+    """
+    if weighed(trained):
+        return calibration.prior(probabilities, labels)
+    return np.bincount(labels, minlength=probabilities.shape[1]) / len(labels)
+
+
+def weighed(trained: 'Trained') -> bool:
+    """Whether the loss of a member has other shares of the classes in it than the images have."""
+    losses = [record['config']['loss'] for record in trained.records]
+    return any(loss['class_weights'] or loss['logit_adjustment'] for loss in losses)
 
 
 def operating_point(

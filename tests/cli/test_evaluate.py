@@ -248,6 +248,13 @@ def test_compare(folder: pathlib.Path, tmp_path: pathlib.Path, enter: Enter) -> 
     assert alone == right[0] - right[1]
     assert (tmp_path / 'out/compare_cnn_bn_dropout.png').stat().st_size > 10_000
     assert (tmp_path / 'out/compare_cnn_bn_dropout.md').exists()
+    assert 'not the same files' not in text
+    shutil.copytree(runs[1], tmp_path / 'other')
+    record = json.loads((tmp_path / 'other/run.json').read_text())
+    record['data'] |= {'title': 'other images', 'sha256': '0' * 64}
+    (tmp_path / 'other/run.json').write_text(json.dumps(record))
+    _, text, _ = enter('compare', runs[0], tmp_path / 'other', '--out', tmp_path / 'out')
+    assert 'b on other images: these are not the same files' in text
     shutil.copytree(runs[1], tmp_path / 'cut')
     whole = (tmp_path / 'cut/predictions_test.npz').read_bytes()
     (tmp_path / 'cut/predictions_test.npz').write_bytes(whole[: len(whole) // 2])

@@ -140,6 +140,27 @@ def test_another_prevalence_moves_the_odds(runs: Any) -> None:
     assert plain.digest != rare.digest
 
 
+def test_what_a_weighed_loss_has_moved_is_no_prevalence(runs: Any, tmp_path: pathlib.Path) -> None:
+    """Its probabilities are corrected from what they speak for, not from val's shares."""
+    run = tmp_path / 'weighed'
+    shutil.copytree(runs[0], run)
+    record = json.loads((run / 'run.json').read_text())
+    record['config']['loss']['class_weights'] = True
+    (run / 'run.json').write_text(json.dumps(record))
+    rng = np.random.default_rng(0)
+    labels = (rng.random(4000) < 0.1).astype(np.int32)
+    balanced = 2 * rng.normal(2.0 * labels - 1, 1)  # the log-odds of Bayes where half are ill
+    logits = np.stack([np.zeros(4000), balanced], 1)
+    np.savez(run / 'predictions_val.npz', logits=logits, labels=labels)
+    given, wanted = predictor.load([run], prevalence=0.1).shares or (None, None)
+    np.testing.assert_allclose(given, [0.5, 0.5], atol=0.05)
+    np.testing.assert_allclose(wanted, [0.9, 0.1])
+    fewer = {'logits': logits[:, :1], 'labels': labels}
+    np.savez(run / 'predictions_val.npz', **fewer)
+    with pytest.raises(UserError, match='has not all of its classes and no others'):
+        predictor.load([run], prevalence=0.1)
+
+
 def test_a_second_run_skips_what_is_done(
     runs: Any, folder: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

@@ -26,7 +26,11 @@ def made_up(tmp_path: pathlib.Path) -> MadeUp:
         )
         (tmp_path / 'model.safetensors').write_bytes(b'of no matter here')
         loaded = SimpleNamespace(
-            classes=NAMES[:classes], title='made up', runs=(tmp_path,), members=(None, None)
+            classes=NAMES[:classes],
+            title='made up',
+            runs=(tmp_path,),
+            members=(None, None),
+            records=[{'config': {'loss': {'class_weights': False, 'logit_adjustment': 0.0}}}],
         )
         dataset = Dataset('noise', NAMES[:classes], train, val, test)
         fit = fitted.fit(loaded, dataset, logits[0])  # type: ignore[arg-type]

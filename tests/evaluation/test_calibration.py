@@ -116,3 +116,19 @@ def test_prior_correction_is_bayes_on_a_mixture() -> None:
     shares = np.array([0.5, 0.5]), np.array([0.9, 0.1])
     corrected = calibration.prior_correct(np.stack([1 - p, p], 1), *shares)[:, 1]
     assert calibration.ece(p, ill) > 0.2 and calibration.ece(corrected, ill) < 0.01
+
+
+@pytest.mark.parametrize('classes', [2, 3])
+def test_the_prior_that_a_weighed_loss_has_put_in_is_found(classes: int) -> None:
+    """Where every class counts alike, the share of each is the same, whatever it is in the data."""
+    rng = np.random.default_rng(0)
+    shares = np.array([0.9, 0.1] if classes == 2 else [0.7, 0.2, 0.1])
+    labels = rng.choice(classes, 20_000, p=shares)
+    values = rng.normal(1.5 * np.eye(classes)[labels], 1)
+    balanced = metrics.softmax(1.5 * values)  # Bayes where the classes are alike
+    found = calibration.prior(balanced, labels)
+    np.testing.assert_allclose(found, np.full(classes, 1 / classes), atol=0.02)
+    corrected = calibration.prior_correct(balanced, found, shares)
+    np.testing.assert_allclose(corrected.mean(0), shares, atol=0.005)
+    own = calibration.prior_correct(balanced, np.full(classes, 1 / classes), shares)
+    np.testing.assert_allclose(calibration.prior(own, labels), shares, atol=0.02)
