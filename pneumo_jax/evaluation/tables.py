@@ -133,7 +133,10 @@ def _prevalence(found: Found) -> Table:
         [NAMES[name], *(cell(told[name]) if name in told else '' for told in columns.values())]
         for name in corrected['corrected']
     ]
-    note = 'Images are weighted to it; probabilities corrected to it by Bayes, from that of val.'
+    note = (
+        'Images are weighted to it; probabilities corrected to it by Bayes, from the shares that '
+        'they speak for.'
+    )
     title = f'At a prevalence of {found["prevalence"]:.1%}'
     return Table(title, ['', *columns], rows, note)
 

@@ -1,0 +1,97 @@
+"""What a report says of how far it can be trusted, of numbers that are made up."""
+
+import pathlib
+import shutil
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pneumo_jax import errors
+from pneumo_jax.reporting import facts, trust, words
+
+
+def share(value: float | None, low: float = 0.0, high: float = 1.0, images: int = 80) -> Any:
+    return {'value': value, 'low': low, 'high': high, 'images': images}
+
+
+def found(held: dict[str, Any], auroc: float) -> dict[str, Any]:
+    score = {'value': auroc, 'low': auroc - 0.01, 'high': auroc + 0.01}
+    return {
+        'conformal': {'coverage': held, 'coverage with empty sets': held},
+        'scores': {'auroc': score},
+        'decisions': {
+            'most probable class': dict.fromkeys(('accuracy', 'sensitivity', 'specificity'), score)
+        },
+        'data': {'classes': {'well': 30, 'ill': 50}},
+        'ood': {'refused': {'val': share(0.01), 'blank': share(1.0, 0.98, 1.0, 256)}},
+    }
+
+
+def made_up(**held: Any) -> Any:
+    """A run's facts, as far as they are asked for: `held` is the coverage on test."""
+    known = SimpleNamespace(
+        fitted=SimpleNamespace(alpha=0.1, refused=0.01),
+        loaded=SimpleNamespace(classes=('well', 'ill')),
+        dataset=SimpleNamespace(synthetic=False),
+        found={'val': found(held, 0.99), 'test': found(held, 0.94)},
+        seen={'val': SimpleNamespace(labels=np.zeros(4))},
+        patients={'train': np.array(['a', 'b']), 'val': np.array(['b', 'c', 'b', 'd'])},
+        folders=('one',),
+        binary=True,
+        promised='90%',
+    )
+    known.both = lambda *path: [_inner(known.found[split], path) for split in ('val', 'test')]
+    return known
+
+
+def _inner(value: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        value = value[name]
+    return value
+
+
+@pytest.mark.parametrize(
+    ('told', 'word'),
+    [
+        (share(0.93, 0.85, 0.97), 'is kept'),
+        (share(0.9, 0.8, 0.95), 'is kept'),
+        (share(0.87, 0.8, 0.92), 'is near'),
+        (share(0.8, 0.7, 0.89), 'falls short'),
+    ],
+)
+def test_a_promise_is_kept_near_or_broken(told: Any, word: str) -> None:
+    text = trust.promise(made_up(well=told, ill=share(0.99, 0.95, 1.0)))
+    assert f'well {told["value"]:.1%} (' in text and f'the promise {word}; ill' in text
+    broken = 'Conformal sets promised for 90% of every class held well' in str(
+        words.limitations(made_up(well=told, ill=share(0.99, 0.95, 1.0)))
+    )
+    assert broken == (word == 'falls short')
+
+
+def test_a_class_that_test_lacks_promises_nothing() -> None:
+    text = trust.promise(made_up(well=share(None), ill=share(0.99, 0.95, 1.0)))
+    assert 'Reached on test: ill 99.0%' in text and 'well' not in text
+
+
+def test_every_kind_that_is_refused_has_a_line() -> None:
+    page = str(trust.refused(made_up(well=share(0.9), ill=share(0.9))))
+    assert '100.0% [98.0%, 100.0%]' in page and 'blank' in page and '256' in page
+    assert 'Stated rate of false alarms: 1.0%' in page
+
+
+def test_what_val_flatters_and_shared_patients_are_told() -> None:
+    text = ' '.join(words.limitations(made_up(well=share(0.9), ill=share(0.9))))
+    assert 'Val flatters: AUROC 0.990 on val, 0.940 on test' in text
+    assert '2 of the 4 val images are of a patient who is in train' in text
+    assert 'One training run' in text and 'Test has 30 images of its rarest class' in text
+
+
+def test_predictions_of_other_images_are_refused(
+    folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    shutil.copytree(folder / 'one', tmp_path / 'one')
+    shutil.copy(folder / 'classes/predictions_test.npz', tmp_path / 'one')
+    with pytest.raises(errors.UserError, match=r'predictions_test\.npz is not of the test images'):
+        facts.gather_facts([tmp_path / 'one'], tmp_path / 'out')
