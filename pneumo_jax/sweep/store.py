@@ -150,19 +150,22 @@ def _splits(line: dict[str, str], arrays: Any) -> dict[str, Split]:
 class Data:
     """What is needed of a data set; `labels` are those of every split."""
 
-    title: str
     classes: tuple[str, ...]
     labels: dict[str, np.ndarray]
     digest: str
 
 
-@functools.cache
 def data_of(fields: str) -> Data:
     """The data that differ by `fields` (JSON, as the CSV has them) from the default ones.
 
     Raises UserError where they are not here, or not of two classes.
     """
-    stated, usual = _stated(fields)[0], defaults('cnn').data.to_dict()
+    return _loaded(_stated(fields)[0])
+
+
+@functools.cache
+def _loaded(stated: str) -> Data:
+    usual = defaults('cnn').data.to_dict()
     found = data.load(**{**usual, **json.loads(stated)})
     if len(found.classes) != 2:
         raise errors.UserError(
@@ -174,7 +177,7 @@ def data_of(fields: str) -> Data:
         split: np.tile(labels, CROPS) if 'reframed' in split else labels
         for split, labels in each.items()
     }
-    return Data(found.title, found.classes, labels, found.digest)
+    return Data(found.classes, labels, found.digest)
 
 
 def check_data(kept: Iterable[Kept], to_do: Iterable[Run] = ()) -> None:

@@ -33,7 +33,8 @@ def check(folder: pathlib.Path, config: ConfigDict, verb: str = 'main') -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(folder, error.strerror) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
+    finished = (folder / RESULTS).exists()  # and is only read
+    if not (finished or os.access(folder, os.W_OK | os.X_OK)):
         raise _unwritable(folder, 'permission denied')
     if any('\udc80' <= sign <= '\udcff' for sign in str(folder.resolve())):
         raise _unwritable(folder, 'its name is not UTF-8, which checkpoints need')

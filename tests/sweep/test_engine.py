@@ -155,7 +155,7 @@ def write_data(path: pathlib.Path, seed: int, classes: int = 2) -> None:
         arrays[f'{split}_images'] = rng.integers(0, 256, (60, 28, 28), np.uint8)
         arrays[f'{split}_labels'] = np.arange(60) % classes
     np.savez(path, **arrays)
-    store.data_of.cache_clear()  # a process of its own reads anew
+    store._loaded.cache_clear()  # a process of its own reads anew
 
 
 def of_file(folder: pathlib.Path) -> pathlib.Path:

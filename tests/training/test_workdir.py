@@ -67,6 +67,19 @@ def test_a_folder_that_cannot_be_made(tmp_path: pathlib.Path) -> None:
         workdir.check(tmp_path / 'file', config())
 
 
+def test_a_finished_run_may_be_read_where_nothing_can_be_written(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workdir.claim(tmp_path, config(), DATA, {})
+    monkeypatch.setattr(os, 'access', lambda path, mode: False)
+    with pytest.raises(errors.UserError, match='permission denied'):
+        workdir.check(tmp_path, config())
+    (tmp_path / workdir.RESULTS).touch()
+    workdir.check(tmp_path, config())
+    with pytest.raises(errors.UserError, match='another config'):
+        workdir.check(tmp_path, config(seed=1))
+
+
 @pytest.mark.parametrize('name', ['checkpoints', 'tensorboard', 'figures'])
 def test_a_file_where_a_run_has_a_folder(tmp_path: pathlib.Path, name: str) -> None:
     (tmp_path / name).write_text('')
