@@ -1,5 +1,6 @@
 """Against plain numpy and Pillow versions of what the package medmnistc does."""
 
+import functools
 import io
 
 import jax
@@ -88,6 +89,11 @@ NOISES = {
 }
 
 
+@functools.cache
+def compiled(name: str):
+    return jax.jit(corruptions.CORRUPTIONS[name])
+
+
 def test_the_thirteen_are_there():
     assert set(corruptions.CORRUPTIONS) == {*REFERENCES, *NOISES}
     assert len(corruptions.CORRUPTIONS) == 13
@@ -98,9 +104,7 @@ def test_the_thirteen_are_there():
 def test_what_is_not_random_is_the_packages(name, severity):
     change, amounts = REFERENCES[name]
     expected = np.asarray(change(Image.fromarray(PICTURE), amounts[severity - 1]), float)
-    ours = corruptions.CORRUPTIONS[name](
-        jax.random.key(0), PICTURE[..., None].astype(np.float32) / 255, severity
-    )
+    ours = compiled(name)(jax.random.key(0), PICTURE[..., None].astype(np.float32) / 255, severity)
     away = abs(np.asarray(ours)[..., 0] * 255 - expected)
     assert abs(PICTURE - expected).mean() > 2 * away.mean()
     # Pillow rounds in between, or cuts off; a JPEG coefficient half-way may go to either side.
@@ -112,7 +116,7 @@ def test_what_is_not_random_is_the_packages(name, severity):
 @pytest.mark.parametrize('severity', corruptions.SEVERITIES)
 def test_noise_has_the_packages_mean_and_deviation(name, severity):
     flat = np.full((2000, 100, 1), 0.4, np.float32)
-    ours = np.asarray(corruptions.CORRUPTIONS[name](jax.random.key(0), flat, severity))
+    ours = np.asarray(compiled(name)(jax.random.key(0), flat, severity))
     expected = noisy(name, 0.4, NOISES[name][severity - 1])
     assert ours.mean() == pytest.approx(expected.mean(), abs=1.5e-3)
     assert ours.std() == pytest.approx(expected.std(), rel=0.04)
