@@ -437,7 +437,7 @@ def test_the_verb_writes_a_runs_weights_for_timm(
     preprocess = {'height': 48, 'width': 80, 'channels': 1, 'mean': [0.1, 0.2, 0.3], 'std': 0.5}
     meta = {'model': fields, 'classes': ['a', 'b'], 'preprocess': preprocess, 'views': ''}
     weights.save(tmp_path / 'model.safetensors', variables, meta)
-    config = {'model': fields, 'seed': 0, 'seeds': 1}
+    config = {'model': fields, 'data': {}, 'seed': 0, 'seeds': 1}
     (tmp_path / 'run.json').write_text(json.dumps({'format': 1, 'config': config}))
     (tmp_path / 'results.json').write_text('{}')
     path = tmp_path / 'timm.safetensors'
