@@ -11,9 +11,9 @@ def check(dataset: Dataset) -> None:
 
     Raises:
       UserError: for fewer than two classes, a class name that is used twice, empty, not UTF-8 or
-        of several lines, an empty split,
-        images that are not uint8 [n, h, w, 1 or 3] of one shape, a label without a class, or a
-        class that a split lacks (training cannot learn it, and AUROC is undefined without it).
+        of several lines, an empty split, images that are not uint8 [n, h, w, 1 or 3] of one shape,
+        a label without a class, or a class that a split lacks (training cannot learn it, and AUROC
+        is undefined without it).
     """
     classes = dataset.classes
     if len(classes) < 2 or len(set(classes)) < len(classes):

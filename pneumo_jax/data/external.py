@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Int
 
 from pneumo_jax.data import arrays, folder, images
 from pneumo_jax.data.dataset import Split
@@ -15,49 +16,39 @@ from pneumo_jax.errors import UserError
 
 def load(
     path: pathlib.Path, split: str, shape: tuple[int, int, int], classes: tuple[str, ...]
-) -> Split:
+) -> tuple[Split, Int[np.ndarray, ' n']]:
     """The images and labels of `split` in an npz file, or in a folder [SPLIT/]CLASS/*.jpeg.
 
     No other split need be there. Images become those of a model of `shape` (`images.fitted`). Names
     of classes, where the data have them, are looked up among `classes`: the same, or the only one
-    that differs in the case of letters.
+    that differs in the case of letters. Beside the split are the labels that the data give, by
+    which a table beside the data goes.
 
     Raises:
       UserError: where there are no such data, an image is none for the model, a class is none of
         `classes`, or there are images of one class alone.
     """
-    return numbered(path, *read(path, split, shape), classes)
-
-
-def read(
-    path: pathlib.Path, split: str, shape: tuple[int, int, int]
-) -> tuple[Split, tuple[str, ...]]:
-    """As `load`, with the labels that the data have, and the names of their classes, if any."""
     try:
-        return (_folder if path.is_dir() else _file)(path, split, shape)
+        if path.is_dir():
+            found, names = _folder(path, split, shape)
+        else:
+            found, names = _file(path, split, shape)
     except OSError as error:
         raise UserError(f'the data cannot be read: {error}') from error
-
-
-def numbered(
-    path: pathlib.Path, found: Split, names: tuple[str, ...], classes: tuple[str, ...]
-) -> Split:
-    """What `read` gave, with the numbers of `classes` for labels; raises what `load` says."""
-    most = len(names or classes)
-    if found.labels.max(initial=0) >= most:
-        raise UserError(f'{path}: has labels to {found.labels.max()}, of {most} classes.')
+    given, most = found.labels, len(names or classes)
+    if given.max(initial=0) >= most:
+        raise UserError(f'{path}: has labels to {given.max()}, of {most} classes.')
     if names:
         places = [_place(name, classes) for name in names]
         if None in places:
-            given, wanted = ', '.join(names), ', '.join(classes)
-            raise UserError(f'{path}: the classes are {given}; those of the run are {wanted}.')
-        labels = np.array(places, found.labels.dtype)[found.labels]
-        found = dataclasses.replace(found, labels=labels)
+            theirs, ours = ', '.join(names), ', '.join(classes)
+            raise UserError(f'{path}: the classes are {theirs}; those of the run are {ours}.')
+        found = dataclasses.replace(found, labels=np.array(places, given.dtype)[given])
     present = np.unique(found.labels)
     if len(present) < 2:
         only = classes[present[0]]
-        raise UserError(f'{path}: has images of {only!r} alone; scores need two classes.')
-    return found
+        raise UserError(f'{path}: {split} has images of {only!r} alone; scores need two classes.')
+    return found, given
 
 
 def _place(name: str, classes: Sequence[str]) -> int | None:

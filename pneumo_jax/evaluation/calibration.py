@@ -13,7 +13,7 @@ from pneumo_jax.evaluation import metrics, statistics
 BINS = 15  # of the reliability diagram and the ECE, as in Guo et al.
 # Sizes of gaps that are tried for the ECE's interval, 0 to 3 times those seen: the closer to 1 the
 # denser, for thousands of images leave little else.
-TIMES = 1 + np.linspace(-1, 2**0.5, 301) * np.abs(np.linspace(-1, 2**0.5, 301))
+TIMES = np.array([1 + step * abs(step) for step in np.linspace(-1, 2**0.5, 301)])
 COOLEST, HOTTEST = 0.05, 20.0  # a val split without errors would ask for a temperature of 0
 
 

@@ -64,15 +64,16 @@ def _found(
     right = (probabilities > 0.5) == labels
     gap, error, p = statistics.delong(a, b, labels)
     return {
-        'data': {
-            side: {name: each.records[0]['data'][name] for name in ('title', 'sha256')}
-            for side, each in zip('ab', loaded, strict=True)
-        },
         'heading': f'{loaded[0].records[0]["data"]["title"]}, {SPLIT}: two runs',
         'images': len(labels),
         'patients': None if patients is None else len(np.unique(patients)),
         'runs': {
-            side: {'folder': str(run), 'title': each.title, 'scores': _alone(own, labels, patients)}
+            side: {
+                'folder': str(run),
+                'title': each.title,
+                'data': {name: each.records[0]['data'][name] for name in ('title', 'sha256')},
+                'scores': _alone(own, labels, patients),
+            }
             for side, run, each, own in zip('ab', runs, loaded, probabilities, strict=True)
         },
         'differences': {name: _difference(a, b, labels, name, patients) for name in METRICS},
@@ -117,7 +118,7 @@ def _about(found: Found) -> str:
     sides = [f'{side}: {told["folder"]} ({told["title"]})' for side, told in found['runs'].items()]
     intervals = f'95 % intervals by {statistics.RESAMPLES:,} resamples of {units}'
     lines = [*sides, f'{found["images"]:,} images; {intervals}.']
-    a, b = found['data'].values()
+    a, b = (told['data'] for told in found['runs'].values())
     if a['sha256'] != b['sha256']:
         lines.append(
             f'a was scored on {a["title"]}, b on {b["title"]}: these are not the same files, and '

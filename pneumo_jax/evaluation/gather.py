@@ -72,15 +72,14 @@ def look(
         UserError: the data or the table cannot be used, or are not what the model takes.
     """
     if path is not None:
-        raw, names = external.read(path, split, trained.preprocess.image_shape)
-        part = external.numbered(path, raw, names, trained.classes)
-        title = path.name
+        shape, title = trained.preprocess.image_shape, path.name
+        part, given = external.load(path, split, shape, trained.classes)
     else:
         assert dataset is not None
-        raw = part = getattr(dataset, split)
-        title = dataset.title
+        part, title = getattr(dataset, split), dataset.title
+        given = part.labels
         table = table or table_of(trained.records[0]['config']['data'], split)
-    told = groups.columns(table, split, raw.labels) if table else {}
+    told = groups.columns(table, split, given) if table else {}
     trained.preprocess.unit(part.images[:1])  # refuses other sizes and channels
     return Seen(
         title=title,

@@ -13,7 +13,7 @@ from pneumo_jax.sweep.study import Study
 from pneumo_jax.sweep.summary import INTERVALS, Summary, recall
 
 HEADS = (
-    *('row', 'seeds', 'test AUROC [95 % CI]', 'test ACC [95 % CI]', RECALL := 'recall'),
+    *('row', 'seeds', 'test AUROC [95 % CI]', 'test ACC [95 % CI]', '{recall}'),
     *('sensitivity', 'ensemble AUROC', 'ensemble ACC', 'val AUROC'),
     *('p (AUROC)', 'p (errors)'),
 )
@@ -23,7 +23,7 @@ WEIGHTS = {'last': "the last epoch's weights", 'best': 'the weights that were be
 def table(study: Study, found: Sequence[Summary], weights: Sequence[str]) -> str:
     """How it was done, and a line for every row; `weights` are what the rows' configs score."""
     rows = [_row(study, summary) for summary in found]
-    heads = [recall(found) if head == RECALL else head for head in HEADS]
+    heads = [head.format(recall=recall(found)) for head in HEADS]
     return f'{_method(study, found, weights)}\n\n{markdown.table(heads, rows)}'
 
 
