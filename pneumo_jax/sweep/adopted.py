@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from pneumo_jax.sweep import store
 from pneumo_jax.sweep.store import Kept
@@ -28,18 +28,25 @@ def under_own_names(stored: Sequence[Kept], runs: Sequence[Run]) -> list[Kept]:
 
 
 def of_others(missing: Sequence[Run], folder: pathlib.Path) -> list[Kept]:
-    """What other studies have run already, with the same config and seed; each of them is said."""
+    """What other studies have run already, with the same config and seed; each of them is said.
+
+    Runs on other data of the same name are left where they are.
+    """
     wanted, found = collections.defaultdict[tuple[str, str], list[Run]](list), list[Kept]()
     for run in missing:
         wanted[str(run.seed), run.digest].append(run)
     for other in sorted(folder.parent.glob('*/results/runs.csv')):
         if other.parent.parent.name == folder.name:
             continue
-        for one in store.read(other.parent, lambda line: _same(line) in wanted):
+        for one in store.read(other.parent, lambda line: _is_wanted(line, wanted)):
             for run in wanted.pop(_same(one.line), []):
                 print(f'{run.name}: as {one.line["row"]}-{run.seed} of {other.parent.parent}')
                 found.append(_as(one, run))
     return found
+
+
+def _is_wanted(line: dict[str, str], wanted: Container[tuple[str, str]]) -> bool:
+    return _same(line) in wanted and store.is_of_today(line)
 
 
 def _as(one: Kept, run: Run) -> Kept:

@@ -197,6 +197,12 @@ def check_data(kept: Iterable[Kept], to_do: Iterable[Run] = ()) -> None:
             )
 
 
+def is_of_today(line: dict[str, str]) -> bool:
+    """Whether the data of a line of the CSV are what its fields name today, as far as is known."""
+    stated, digest = _stated(line['data'])
+    return digest in ('', data_of(stated).digest)
+
+
 def _stated(fields: str) -> tuple[str, str]:
     """What the CSV has of a run's data: the fields, as JSON, and their SHA-256, if it is known."""
     stated = json.loads(fields)

@@ -184,6 +184,24 @@ def test_runs_on_other_data_of_the_same_name_are_not_put_beside(
     assert (folder / 'results' / 'runs.csv').read_bytes() == before
 
 
+def test_a_run_of_another_study_on_other_data_of_the_same_name_is_not_taken_over(
+    folder: pathlib.Path, finish: Finish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = of_file(folder)
+    write_data(path, seed=0)
+    finish('narrow-0')
+    assert sweep(folder, '--only', 'narrow', '--seeds', '1') == 0
+    second = folder.parent / 'second'
+    second.mkdir()
+    (second / 'study.py').write_text((folder / 'study.py').read_text())
+    asked = (second, '--dry-run', '--only', 'narrow', '--seeds', '1')
+    assert sweep(*asked) == 0
+    assert 'nothing is missing' in capsys.readouterr().err
+    write_data(path, seed=1)
+    assert sweep(*asked) == 0
+    assert '--workdir runs/second/narrow-0' in capsys.readouterr().out
+
+
 def test_results_without_a_checksum_of_their_data_go_on(
     folder: pathlib.Path, finish: Finish
 ) -> None:
