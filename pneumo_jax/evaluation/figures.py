@@ -23,8 +23,8 @@ def learning_curves(
 ) -> None:
     """Loss, and accuracy with AUROC, against the epoch.
 
-    A row has epoch, train_loss, train_accuracy, val_loss, val_accuracy and val_auroc; None leaves
-    a gap.
+    A row has epoch, train_loss, train_accuracy, val_loss, val_accuracy and val_auroc; one that is
+    None, or missing, leaves a gap.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -33,7 +33,7 @@ def learning_curves(
     epochs = np.array([row['epoch'] for row in history], np.int64)
 
     def draw(axes: 'Axes', key: str, label: str, **style: Any) -> None:
-        values = np.array([row[key] for row in history], np.float64)
+        values = np.array([row.get(key) for row in history], np.float64)
         marker = 'o' if len(history) <= 30 else ''
         if not np.isnan(values).all():
             axes.plot(epochs, values, label=label, marker=marker, markersize=4, **style)

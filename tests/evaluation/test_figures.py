@@ -55,6 +55,7 @@ def check(path, figure):
 def test_learning_curves_show_every_epoch(tmp_path, drawn):
     history = [{'epoch': i, **dict.fromkeys(KEYS, i / 10)} for i in range(1, 6)]
     history[0]['val_auroc'] = None
+    del history[1]['val_loss']
     figures.learning_curves(history, TITLE, tmp_path / 'curves.png')
     check(tmp_path / 'curves.png', drawn[0])
     loss, accuracy = drawn[0].axes
@@ -63,6 +64,7 @@ def test_learning_curves_show_every_epoch(tmp_path, drawn):
     assert list(lines) == ['train accuracy', 'val accuracy', 'val AUROC']
     np.testing.assert_array_equal(lines['val accuracy'].get_xdata(), [1, 2, 3, 4, 5])
     np.testing.assert_array_equal(lines['val AUROC'].get_ydata(), [np.nan, 0.2, 0.3, 0.4, 0.5])
+    np.testing.assert_array_equal(loss.lines[1].get_ydata(), [0.1, np.nan, 0.3, 0.4, 0.5])
 
 
 def test_learning_curves_of_one_epoch_show_a_marker(tmp_path, drawn):
