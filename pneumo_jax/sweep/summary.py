@@ -51,9 +51,10 @@ class Summary:
 
 
 def recall(found: Sequence[Summary]) -> str:
-    """The specificity by the name of the first class: 'Normal recall'."""
+    """The specificity by the name of the first class: 'Normal recall', also where it has none."""
     lines = [run.line for summary in found for run in summary.runs]
-    return f'{store.data_of(lines[0]["data"]).classes[0] if lines else "Normal"} recall'
+    first = store.data_of(lines[0]['data']).classes[0] if lines else '0'
+    return f'{"Normal" if first == "0" else first} recall'
 
 
 def summaries(study: Study, kept: Sequence[Kept]) -> list[Summary]:

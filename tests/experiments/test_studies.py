@@ -1,6 +1,7 @@
 """The declared studies can be run, and what is worked out beside them is right."""
 
 import importlib.util
+import json
 import pathlib
 import runpy
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from pneumo_jax import errors
-from pneumo_jax.sweep import store
+from pneumo_jax.sweep import store, summary, table
 from pneumo_jax.sweep import study as studies
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -37,6 +38,24 @@ def test_every_row_can_be_run_and_has_its_place_in_the_readme(
     runs = studies.runs(studies.read(folder))
     assert len({run.digest for run in runs}) == len(runs), 'no two runs are the same'
     assert (folder / 'README.md').read_text().count(f'<!-- {folder.name} -->') == 2
+
+
+@pytest.mark.parametrize('folder', STUDIES, ids=lambda folder: folder.name)
+def test_what_is_committed_of_every_seed_follows_from_what_is_stored(
+    folder: pathlib.Path, real_data: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    study = studies.read(folder)
+    paths = {json.loads(run.data).get('path', '.') for run in studies.runs(study)}
+    for path in paths:
+        if not pathlib.Path(path).exists():
+            pytest.skip(f'no {path}')
+    kept = store.read(folder / 'results')
+    runs = {row: [one for one in kept if one.line['row'] == row] for row in study.rows}
+    found = [summary.Summary(row, '', of_row, {}, {}) for row, of_row in runs.items()]
+    assert f'{table.seeds(found)}\n' == (folder / 'results' / 'seeds.md').read_text()
+    head = table.HEADS[4].format(recall=summary.recall(found))
+    assert f' | {head} | ' in (folder / 'results' / 'table.md').read_text()
 
 
 def test_the_recipe_grows_part_by_part_into_the_page(monkeypatch: pytest.MonkeyPatch) -> None:

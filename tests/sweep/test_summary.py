@@ -43,6 +43,24 @@ def test_summaries(study: Study, kept: list[Kept]) -> None:
     assert wide.scores('test', 'auroc').mean() > narrow.scores('test', 'auroc').mean()
 
 
+@pytest.mark.parametrize(
+    ('classes', 'head'),
+    [(('0', '1'), 'Normal recall'), (('well', 'ill'), 'well recall')],
+    ids=['without names', 'with names'],
+)
+def test_a_table_names_the_first_class(
+    study: Study,
+    kept: list[Kept],
+    monkeypatch: pytest.MonkeyPatch,
+    classes: tuple[str, str],
+    head: str,
+) -> None:
+    monkeypatch.setattr(store, 'data_of', lambda fields: store.Data(classes, {}, ''))
+    found = summary.summaries(study, kept)
+    assert f'| {head} |' in table.table(study, found, ['last'])
+    assert f'| {head} |' in table.seeds(found)
+
+
 def test_p_are_corrected_for_the_rows(study: Study, kept: list[Kept]) -> None:
     alone = summary.summaries(study, kept)[1]
     more = [dataclasses.replace(run, line=run.line | {'row': 'third'}) for run in kept[:2]]
