@@ -166,13 +166,19 @@ def of_file(folder: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def test_runs_on_other_data_of_the_same_name_are_not_put_beside(
-    folder: pathlib.Path, finish: Finish, capsys: pytest.CaptureFixture[str]
-) -> None:
+def one_run_of_file(folder: pathlib.Path, finish: Finish) -> pathlib.Path:
+    """Let the study keep its first run on a file of its own, and return that file."""
     path = of_file(folder)
     write_data(path, seed=0)
     finish('narrow-0')
     assert sweep(folder, '--only', 'narrow', '--seeds', '1') == 0
+    return path
+
+
+def test_runs_on_other_data_of_the_same_name_are_not_put_beside(
+    folder: pathlib.Path, finish: Finish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = one_run_of_file(folder, finish)
     before = (folder / 'results' / 'runs.csv').read_bytes()
     write_data(path, seed=1)
     capsys.readouterr()
@@ -187,10 +193,7 @@ def test_runs_on_other_data_of_the_same_name_are_not_put_beside(
 def test_a_run_of_another_study_on_other_data_of_the_same_name_is_not_taken_over(
     folder: pathlib.Path, finish: Finish, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = of_file(folder)
-    write_data(path, seed=0)
-    finish('narrow-0')
-    assert sweep(folder, '--only', 'narrow', '--seeds', '1') == 0
+    path = one_run_of_file(folder, finish)
     second = folder.parent / 'second'
     second.mkdir()
     (second / 'study.py').write_text((folder / 'study.py').read_text())
@@ -205,10 +208,7 @@ def test_a_run_of_another_study_on_other_data_of_the_same_name_is_not_taken_over
 def test_results_without_a_checksum_of_their_data_go_on(
     folder: pathlib.Path, finish: Finish
 ) -> None:
-    path = of_file(folder)
-    write_data(path, seed=0)
-    finish('narrow-0')
-    assert sweep(folder, '--only', 'narrow', '--seeds', '1') == 0
+    path = one_run_of_file(folder, finish)
     table = folder / 'results' / 'runs.csv'
     text, count = re.subn(', ""sha256"": ""[0-9a-f]{64}""', '', table.read_text())
     assert count == 1
