@@ -73,17 +73,13 @@ def folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
     with contextlib.ExitStack() as stack:
         try:
             out.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(workdir.locked(out))
+            stack.enter_context(workdir.locked(out, '--out'))
             for old in out.glob(f'{SCRATCH}*/'):  # of benchmarks that were killed
                 shutil.rmtree(old, ignore_errors=True)
             scratch = pathlib.Path(tempfile.mkdtemp(prefix=SCRATCH, dir=out))
             stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         except OSError as error:
             raise errors.UserError(f'--out={out}: {error.strerror}; give another.') from error
-        except errors.UserError as error:
-            raise errors.UserError(
-                f'{out} is in use by another benchmark; wait for it, or give another --out.'
-            ) from error
         yield scratch
 
 

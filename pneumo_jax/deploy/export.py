@@ -6,9 +6,7 @@ mean in them. Each file is loaded again and compared with the run before it gets
 
 import dataclasses
 import pathlib
-import re
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,7 +18,7 @@ from tqdm import tqdm
 
 from pneumo_jax import data, errors, files, runtime, weights
 from pneumo_jax.augment import views
-from pneumo_jax.deploy import export_onnx
+from pneumo_jax.deploy import export_onnx, staging
 from pneumo_jax.evaluation import metrics
 from pneumo_jax.trained import Trained
 from pneumo_jax.training import steps, workdir
@@ -28,9 +26,6 @@ from pneumo_jax.training import steps, workdir
 Images = UInt8[np.ndarray, 'n h w c']
 Probabilities = Float[np.ndarray, 'n k']
 
-ABOUT = 'export.json'
-MODELS = re.compile(r'model(-\d+)?\.(stablehlo|onnx|safetensors)')  # names of exported files
-CONSUMERS = pathlib.Path(__file__).parent / 'consumers'
 PLATFORMS = ('cpu', 'cuda')  # of the StableHLO
 CHECKED = 32  # images
 # The largest difference of a probability that is let pass. What is exported computes in float32.
@@ -54,36 +49,18 @@ def export(loaded: Trained, formats: Sequence[str], out: pathlib.Path) -> dict[s
     expected = metrics.softmax(loaded.logits(images))
     about = {**_about(loaded), 'checked_on': which, 'files': {}}
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix='.export-') as name:
-            stage = pathlib.Path(name)
+        with staging.staged(out) as stage:
             for kind in tqdm(formats, desc='export', disable=None, leave=False):
                 write, examples = FORMATS[kind]
                 about['files'] |= write(loaded, stage, images, expected)
                 for example in examples:
-                    shutil.copyfile(CONSUMERS / example, stage / example)
-            files.write_json(stage / ABOUT, about)
-            out.mkdir(exist_ok=True)
-            _replace(out, stage)
+                    shutil.copyfile(staging.CONSUMERS / example, stage / example)
+            files.write_json(stage / staging.ABOUT, about)
     except OSError as error:
         raise errors.UserError(
             f'cannot write to {out} ({error.strerror}); give another --out.'
         ) from error
     return about
-
-
-def _replace(out: pathlib.Path, stage: pathlib.Path) -> None:
-    """Move everything from `stage` to `out`, where no file of an earlier export stays.
-
-    `export.json`, without which there was none, goes last and comes last.
-    """
-    if (out / ABOUT).exists():
-        for path in out.iterdir():
-            if MODELS.fullmatch(path.name) or (CONSUMERS / path.name).is_file():
-                path.unlink()
-        (out / ABOUT).unlink()
-    for path in sorted(stage.iterdir(), key=lambda path: path.name == ABOUT):
-        path.replace(out / path.name)
 
 
 def available() -> tuple[str, ...]:

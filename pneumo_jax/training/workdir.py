@@ -169,7 +169,7 @@ def _cut_short(path: pathlib.Path) -> bool:
 
 
 @contextlib.contextmanager
-def locked(folder: pathlib.Path) -> Iterator[None]:
+def locked(folder: pathlib.Path, option: str = '--workdir') -> Iterator[None]:
     """Keep a second process out of the folder; the lock ends with the process, however it ends.
 
     Raises UserError in the second process, and where there can be no lock.
@@ -177,16 +177,18 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
     try:
         file = (folder / '.lock').open('w')
     except OSError as error:
-        raise _unwritable(folder, f'.lock: {error.strerror}') from error
+        raise _unwritable(folder, f'.lock: {error.strerror}', option) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise errors.UserError(
-                f'{folder} is in use by another process; wait for it, or give another --workdir.'
+                f'{folder} is in use by another process; wait for it, or give another {option}.'
             ) from error
         yield
 
 
-def _unwritable(folder: pathlib.Path, reason: str | None) -> errors.UserError:
-    return errors.UserError(f'cannot write to {folder} ({reason}); give another --workdir.')
+def _unwritable(
+    folder: pathlib.Path, reason: str | None, option: str = '--workdir'
+) -> errors.UserError:
+    return errors.UserError(f'cannot write to {folder} ({reason}); give another {option}.')
