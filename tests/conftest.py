@@ -5,11 +5,12 @@ Tests of numbers run on a GPU too:
     JAX_PLATFORMS=cuda JAX_DEFAULT_MATMUL_PRECISION=highest pytest tests/models/test_ops.py
 """
 
+import functools
 import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -39,6 +40,16 @@ def strict_jax() -> None:
     import jax
 
     jax.config.update('jax_debug_key_reuse', True)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def drawn_once() -> Iterator[None]:
+    """Synthetic images, the same at every call, take a second to draw."""
+    from pneumo_jax.data import synthetic
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic, 'synthetic', functools.cache(synthetic.synthetic))
+        yield
 
 
 @pytest.fixture(scope='session')

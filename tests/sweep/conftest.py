@@ -1,6 +1,5 @@
 """A project of its own with a study, and run folders as training leaves them."""
 
-import functools
 import json
 import pathlib
 from collections.abc import Callable
@@ -10,7 +9,6 @@ import pytest
 
 from pneumo_jax import config as configs
 from pneumo_jax import data
-from pneumo_jax.data import Dataset
 from pneumo_jax.evaluation import metrics
 from pneumo_jax.sweep import study as studies
 from pneumo_jax.sweep.study import Run
@@ -76,12 +74,6 @@ def finish(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
     return make
 
 
-@functools.cache
-def drawn_once(settings: str) -> Dataset:
-    """The data of a config that are no file, which could change."""
-    return data.load(**json.loads(settings))
-
-
 def write_run(run: Run, folder: pathlib.Path) -> None:
     """Invented predictions, those of wide nets better, and all that a sweep reads beside them."""
     folder.mkdir(parents=True)
@@ -91,8 +83,7 @@ def write_run(run: Run, folder: pathlib.Path) -> None:
     }
     config = configs.to_json(configs.load(run.arguments[1], overrides))
     scores = {}
-    of_file = config['data']['path']
-    drawn = data.load(**config['data']) if of_file else drawn_once(json.dumps(config['data']))
+    drawn = data.load(**config['data'])
     record = {'config': config, 'data': {'sha256': drawn.digest}}
     (folder / 'run.json').write_text(json.dumps(record))
     for split in ('val', 'test'):
