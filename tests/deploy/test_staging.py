@@ -1,5 +1,6 @@
 """Where an export's files lie until all are there, and what a kill leaves of them."""
 
+import os
 import pathlib
 
 import pytest
@@ -27,20 +28,23 @@ def test_files_of_an_earlier_export_go_and_others_stay(tmp_path: pathlib.Path) -
     assert names(out.parent) == {'out'}
 
 
-def test_a_kill_while_files_move_leaves_no_model_of_another_run(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize('moved', [0, 1, 2])
+def test_a_kill_while_files_move_leaves_no_export(
+    moved: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / 'out'
+    out, move, left = tmp_path / 'out', os.replace, iter(range(moved))
     fill(out, 'model.onnx')
     (out / 'mine.onnx').touch()
 
     def killed(self: pathlib.Path, target: pathlib.Path) -> None:
-        raise KeyboardInterrupt
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        move(self, target)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(pathlib.Path, 'replace', killed)
-        fill(out, 'model.stablehlo')
-    assert names(out) == {'mine.onnx'}
+        fill(out, 'a.py', 'model.stablehlo')
+    assert names(out) <= {'mine.onnx', 'a.py', 'model.stablehlo'} and len(names(out)) == 1 + moved
     assert names(tmp_path) == {'out'}
 
 

@@ -1,5 +1,7 @@
 """Tables that are stopped, gone on with, and refused."""
 
+import errno
+import io
 import pathlib
 from typing import Any
 
@@ -46,6 +48,23 @@ def test_a_row_cut_short_by_a_kill_is_written_again(path: pathlib.Path) -> None:
         path.write_bytes(whole[:end])
         add(path, *rows)
         assert sorted(path.read_bytes()) == sorted(whole)
+
+
+def test_a_kill_after_a_row_was_added_does_not_lose_it(path: pathlib.Path) -> None:
+    with table.opened(path, COLUMNS, 'm', {}) as found:
+        found.add([row('a.png')])
+        assert b'0.123456789' in path.read_bytes()
+
+
+class Full(io.StringIO):
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, 'No space left')
+
+
+def test_a_full_disk_is_told() -> None:
+    full = table.Table(pathlib.Path('out.csv'), Full(), COLUMNS, set())
+    with pytest.raises(UserError, match=r'out\.csv cannot be written: No space left'):
+        full.add([row('a.png')])
 
 
 def test_the_row_of_a_changed_file_is_replaced(path: pathlib.Path) -> None:
