@@ -156,7 +156,7 @@ def enter(door: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
 
 def _told(error: Exception) -> str:
     """The line for a mistake, or for a machine that is too small; none for a defect of ours."""
-    said = ' '.join(str(error).split())
+    said = errors.printable(' '.join(str(error).split()))
     if isinstance(error, errors.UserError):
         return said
     if isinstance(error, MemoryError) or OUT_OF_MEMORY in said:

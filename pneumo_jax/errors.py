@@ -1,4 +1,4 @@
-"""How a run ends before its end: by a mistake of the user's, or by the user's wish."""
+"""How a run ends before its end, by a mistake of the user's or by their wish, and is told of."""
 
 import difflib
 from collections.abc import Iterable
@@ -28,3 +28,8 @@ def unknown(kind: str, given: object, allowed: Iterable[object]) -> UserError:
     near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
     hint = f'did you mean {near[0]!r}? ' if near else ''
     return UserError(f'unknown {kind} {str(given)!r}: {hint}Allowed: {", ".join(names)}.')
+
+
+def printable(text: str) -> str:
+    """A line without signs that a terminal obeys, or that no encoding has."""
+    return ''.join(sign if sign.isprintable() else '?' for sign in text)

@@ -14,6 +14,7 @@ from jaxtyping import Float, UInt8
 
 from pneumo_jax import errors, files, models, runtime, weights
 from pneumo_jax.augment import views
+from pneumo_jax.data import checks
 from pneumo_jax.data.preprocess import Preprocess
 from pneumo_jax.evaluation import metrics, scoring
 from pneumo_jax.training import steps, workdir
@@ -109,6 +110,9 @@ def load(*runs: pathlib.Path) -> Trained:
                     f'{run_meta[name]} in another.'
                 )
     try:
+        for name in metas[0]['classes']:
+            if not checks.fit_for_class(name):
+                raise ValueError(f'no class can be called {name!r}')
         preprocess = Preprocess(**metas[0]['preprocess'])
         members = tuple(
             Member(

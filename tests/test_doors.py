@@ -21,6 +21,7 @@ def test_overrides_in_both_forms() -> None:
     ('raised', 'code', 'line'),
     [
         (errors.UserError('two\nlines'), 2, 'error: two lines\n'),
+        (errors.UserError('red\x1b[31m.png: no image'), 2, 'error: red?[31m.png: no image\n'),
         (KeyboardInterrupt(), 130, 'stopped'),
         (errors.Stopped(15, 1, 2), 143, 'stopped and saved after step 1 of 2'),
         (RuntimeError('RESOURCE_EXHAUSTED: 9 TB'), 2, 'error: there is not enough memory (RESOU'),

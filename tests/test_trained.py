@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,6 +44,16 @@ def test_several_runs_are_an_ensemble(folder: pathlib.Path) -> None:
     assert both.title == 'resnet8, ensemble of 2'
 
 
+def rename_classes(path: pathlib.Path, names: list[Any]) -> None:
+    """As a file from elsewhere may say."""
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], 'little')
+    header = json.loads(content[8 : 8 + size])
+    header['__metadata__']['classes'] = json.dumps(names)
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, 'little') + text + content[8 + size :])
+
+
 def test_what_cannot_be_loaded_is_told(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.UserError, match='no run folder'):
         trained.load(tmp_path)
@@ -55,14 +66,13 @@ def test_what_cannot_be_loaded_is_told(folder: pathlib.Path, tmp_path: pathlib.P
         trained.load(tmp_path / 'run')
     shutil.copytree(folder / 'one', tmp_path / 'other')
     path = tmp_path / 'other/model.safetensors'
-    content = path.read_bytes()
-    size = int.from_bytes(content[:8], 'little')
-    header = json.loads(content[8 : 8 + size])
-    header['__metadata__']['classes'] = '["a", "b"]'
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, 'little') + text + content[8 + size :])
+    rename_classes(path, ['a', 'b'])
     with pytest.raises(errors.UserError, match='no ensemble: classes'):
         trained.load(folder / 'one', tmp_path / 'other')
+    for name in ('\x1b[2J', '', 3):
+        rename_classes(path, ['a', name])
+        with pytest.raises(errors.UserError, match=r'is damaged .*no class can be called'):
+            trained.load(tmp_path / 'other')
     path.unlink()
     with pytest.raises(errors.UserError, match='cannot be read'):
         trained.load(tmp_path / 'other')

@@ -46,7 +46,6 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
     import numpy as np
 
     from pneumo_jax.data import images
-    from pneumo_jax.deploy import screen
     from pneumo_jax.explain import run
 
     for method in arguments.method or ():
@@ -58,7 +57,7 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
         for path in run.draw(
             loaded, pictures, names(arguments.images), method, arguments.target, out
         ):
-            print(screen.printable(str(path)))
+            print(errors.printable(str(path)))
     if arguments.compare:
         print('\n' + run.table(run.compare(loaded, pictures, arguments.target, out)))
 

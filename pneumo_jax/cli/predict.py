@@ -74,7 +74,6 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
 
 def _tell(outcome: 'Outcome', arguments: argparse.Namespace) -> None:
     """Say on stderr what the table does not; `UserError` where a named file has no prediction."""
-    from pneumo_jax.deploy import screen
 
     bad, lines = outcome.refused, []
     if len(bad) == 1 and bad[0][0].named and not outcome.predicted:
@@ -92,7 +91,7 @@ def _tell(outcome: 'Outcome', arguments: argparse.Namespace) -> None:
         lines.append(f'{outcome.predicted:,} images predicted{done}: {arguments.out}')
     if bad:
         lines.append(f'{len(bad):,} file{"s" * (len(bad) > 1)} without a prediction:')
-        lines += [f'  {screen.printable(" ".join(str(reason).split()))}' for _, reason in bad]
+        lines += [f'  {errors.printable(" ".join(str(reason).split()))}' for _, reason in bad]
     for line in lines:
         print(line, file=sys.stderr)
     if any(file.named for file, _ in bad) or (bad and not outcome.predicted + outcome.skipped):

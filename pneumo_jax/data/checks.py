@@ -1,5 +1,7 @@
 """What must hold for every data set, whatever its source."""
 
+import unicodedata
+
 import numpy as np
 
 from pneumo_jax.data.dataset import SPLITS, Dataset, Split
@@ -11,9 +13,9 @@ def check(dataset: Dataset) -> None:
 
     Raises:
       UserError: for fewer than two classes, a class name that is used twice, empty, not UTF-8 or
-        of several lines, an empty split, images that are not uint8 [n, h, w, 1 or 3] of one shape,
-        a label without a class, or a class that a split lacks (training cannot learn it, and AUROC
-        is undefined without it).
+        with control characters, an empty split, images that are not uint8 [n, h, w, 1 or 3] of one
+        shape, a label without a class, or a class that a split lacks (training cannot learn it, and
+        AUROC is undefined without it).
     """
     classes = dataset.classes
     if len(classes) < 2 or len(set(classes)) < len(classes):
@@ -23,12 +25,21 @@ def check(dataset: Dataset) -> None:
         if not _is_unicode(name):
             raise UserError(f'the name {name!r} of the data or of a class is not UTF-8: rename it.')
     for name in classes:
-        if name.splitlines() != [name] or not name.strip():
+        if not fit_for_class(name):
             raise UserError(f'{dataset.title}: no class can be called {name!r}: rename it.')
     for name in SPLITS:
         problem = _problem(getattr(dataset, name), dataset)
         if problem:
             raise UserError(f'{dataset.title}: {name} {problem}')
+
+
+def fit_for_class(name: object) -> bool:
+    """Whether it is text of one line that no terminal obeys."""
+    return (
+        isinstance(name, str)
+        and bool(name.strip())
+        and not any(unicodedata.category(sign) in ('Cc', 'Zl', 'Zp') for sign in name)
+    )
 
 
 def _is_unicode(name: str) -> bool:

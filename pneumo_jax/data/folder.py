@@ -12,7 +12,7 @@ from jaxtyping import Int, UInt8
 
 from pneumo_jax.data import image_files, images, splits
 from pneumo_jax.data.dataset import SPLITS, Dataset, Split
-from pneumo_jax.errors import UserError
+from pneumo_jax.errors import UserError, printable
 
 FOLDERS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}
 
@@ -101,7 +101,8 @@ def find(root: pathlib.Path, classes: dict[str, pathlib.Path]) -> list[Picture]:
             found.append(Picture(inside, of, label, splits.patient_of(file.name)))
     if others:
         such = min(others).relative_to(root)
-        print(f'{root}: no images and not used: {len(others)}, such as {such}', file=sys.stderr)
+        told = f'{root}: no images and not used: {len(others)}, such as {such}'
+        print(printable(told), file=sys.stderr)
     return found
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pneumo_jax.deploy.walk import File
+from pneumo_jax.errors import printable
 
 WIDEST = 60  # characters of a file's path
 
@@ -47,8 +48,3 @@ def shown(path: pathlib.Path) -> str:
     """A path to look at: its end where it is long, on one line."""
     name = printable(str(path))
     return name if len(name) <= WIDEST else f'...{name[3 - WIDEST :]}'
-
-
-def printable(text: str) -> str:
-    """A line without signs that a terminal obeys, or that no encoding has."""
-    return ''.join(sign if sign.isprintable() else '?' for sign in text)

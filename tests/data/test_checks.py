@@ -58,7 +58,7 @@ def test_classes_are_two_or_more_and_differ(classes: tuple[str, ...]) -> None:
         check(dataclasses.replace(FIT, classes=classes))
 
 
-@pytest.mark.parametrize('name', ['', ' ', 'a\nb', 'a\n', 'a\x0b'])
+@pytest.mark.parametrize('name', ['', ' ', 'a\nb', 'a\n', 'a\x0b', 'a\x1b[2J', 'a\u2028b'])
 def test_names_that_would_break_a_table_are_refused(name: str) -> None:
     with pytest.raises(UserError, match='no class can be called'):
         check(dataclasses.replace(FIT, classes=('Normal', name)))
