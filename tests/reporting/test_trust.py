@@ -1,6 +1,7 @@
 """What a report says of how far it can be trusted, of numbers that are made up."""
 
 import pathlib
+import re
 import shutil
 from types import SimpleNamespace
 from typing import Any
@@ -24,8 +25,15 @@ def found(held: dict[str, Any], auroc: float) -> dict[str, Any]:
         'decisions': {
             'most probable class': dict.fromkeys(('accuracy', 'sensitivity', 'specificity'), score)
         },
+        'uncertainty': {'entropy': {'accuracy': {'100%': auroc, '80%': 0.995}, 'area': 0.0123}},
         'data': {'classes': {'well': 30, 'ill': 50}},
-        'ood': {'refused': {'val': share(0.01), 'blank': share(1.0, 0.98, 1.0, 256)}},
+        'ood': {
+            'refused': {
+                'val': share(0.01),
+                'blank': share(1.0, 0.98, 1.0, 256),
+                'nothing': share(None, images=0),
+            }
+        },
     }
 
 
@@ -75,9 +83,18 @@ def test_a_class_that_test_lacks_promises_nothing() -> None:
     assert 'Reached on test: ill 99.0%' in text and 'well' not in text
 
 
+def test_doubt_has_a_line_for_every_split() -> None:
+    page = str(trust.doubt(made_up(well=share(0.9), ill=share(0.9))))
+    assert '100% kept' in page and '80% kept' in page
+    for split, accuracy in (('val', '0.990'), ('test', '0.940')):
+        cells = ''.join(f'<td[^>]*>{cell}</td>' for cell in (accuracy, '0.995', '0.0123'))
+        assert re.search(f'{split}: entropy</t.>{cells}', page)
+
+
 def test_every_kind_that_is_refused_has_a_line() -> None:
     page = str(trust.refused(made_up(well=share(0.9), ill=share(0.9))))
     assert '100.0% [98.0%, 100.0%]' in page and 'blank' in page and '256' in page
+    assert re.search(r'nothing</t.><td[^>]*>-</td><td[^>]*>0</td>', page)
     assert 'Stated rate of false alarms: 1.0%' in page
 
 
