@@ -91,21 +91,29 @@ def test_other_images_are_not_compared(study: Study, kept: list[Kept]) -> None:
 
 
 def test_the_table_says_what_was_measured(study: Study, kept: list[Kept]) -> None:
-    found = summary.summaries(study, kept)
-    text = table.table(study, found, ['last'] * 4)
-    method, _, heads, _, narrow, wide = text.splitlines()
-    assert "48 test images, scored after training, with the last epoch's weights" in method
+    more = dataclasses.replace(study, rows={**study.rows, 'third': Row('')})
+    found = summary.summaries(more, kept)
+    text = table.table(more, found, ['last'] * 4)
+    method, _, heads, _, narrow, wide, third = text.splitlines()
+    assert "48 test images, scored after training, with the last epoch's weights. Mean" in method
     assert 'against `narrow`, Holm-corrected (rows: 1)' in method
     assert 'Commit abcdef0; 1 x cpu (cpu); jax 0.10.2.' in method
     cells = dict(zip(heads.split(' | '), wide.split(' | '), strict=True))
-    scores = [float(run.line['test_auroc']) for run in kept[2:]]
+
+    def spread(name: str, digits: int) -> str:
+        scores = [float(run.line[name]) for run in kept[2:]]
+        return f'{plain.fmean(scores):.{digits}f} +- {plain.stdev(scores):.{digits}f}'
+
     low, high = found[1].intervals['auroc']
-    assert cells['test AUROC [95 % CI]'] == (
-        f'{plain.fmean(scores):.4f} +- {plain.stdev(scores):.4f} [{low:.3f}, {high:.3f}]'
-    )
+    assert cells['test AUROC [95 % CI]'] == f'{spread("test_auroc", 4)} [{low:.3f}, {high:.3f}]'
+    assert cells['val AUROC'] == spread('val_auroc', 4)
+    assert cells[summary.recall(found)] == spread('test_specificity', 3)
     assert cells['| row'] == '| `wide net` (64 units)'
     assert narrow.endswith('| - | - |')
-    assert table.table(study, summary.summaries(study, kept), ['last']) == text
+    assert third.startswith('| `third` | 0 of 2 | not run | - |')
+    assert table.table(more, summary.summaries(more, kept), ['last']) == text
+    both = table.table(more, found, ['last', 'best'])
+    assert "with the last epoch's weights or the weights that were best on val. Mean" in both
 
 
 def test_small_p_are_bounds() -> None:
