@@ -105,10 +105,15 @@ def test_what_val_flatters_and_shared_patients_are_told() -> None:
     assert 'One training run' in text and 'Test has 30 images of its rarest class' in text
 
 
-def test_predictions_of_other_images_are_refused(
-    folder: pathlib.Path, tmp_path: pathlib.Path
+@pytest.mark.parametrize('other', ['labels', 'logits'])
+def test_predictions_of_other_data_are_refused(
+    other: str, folder: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     shutil.copytree(folder / 'one', tmp_path / 'one')
-    shutil.copy(folder / 'classes/predictions_test.npz', tmp_path / 'one')
+    path = tmp_path / 'one/predictions_test.npz'
+    with np.load(path) as file:
+        arrays = dict(file)
+    extra = {'labels': 1 - arrays['labels'], 'logits': arrays['logits'][:, [0, 1, 1]]}
+    np.savez(path, **{**arrays, other: extra[other]})
     with pytest.raises(errors.UserError, match=r'predictions_test\.npz is not of the test images'):
         facts.gather_facts([tmp_path / 'one'], tmp_path / 'out')
