@@ -1,3 +1,4 @@
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -44,8 +45,9 @@ def test_a_kill_while_writing_leaves_the_file_before(
     assert [path.name for path in tmp_path.iterdir()] == [results.FILE]
 
 
-def test_a_damaged_file_is_told(tmp_path: pathlib.Path) -> None:
-    (tmp_path / results.FILE).write_text('{"rows": [')
+@pytest.mark.parametrize('text', ['{"rows": [', '[]', '{"rows": []}'])
+def test_a_damaged_file_is_told(text: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / results.FILE).write_text(text)
     with pytest.raises(errors.UserError, match='another --out'):
         results.read(tmp_path)
 
@@ -66,6 +68,15 @@ def test_what_follows_from_rates(platform: str, share: float) -> None:
     assert derived['flops_per_second'] == 10_000
     assert derived['of_product_rate'] == share
     assert derived['epoch_over_step'] == 0.25
+
+
+def test_a_step_takes_the_batch_of_every_device_process_and_seed() -> None:
+    case = dataclasses.replace(TWO, processes=2, seeds=3)
+    rates = {'step': {'median': 240.0}}
+    found = row(case, worker={'flops_per_step': 1000.0}, images_per_second=rates)
+    machine = {'platform': 'gpu', 'flops_per_second': {'float32': 1000.0}}
+    derived = results.derive(found, machine)  # 120 images a step: 2 steps/s on 4 devices
+    assert (derived['flops_per_second'], derived['of_product_rate']) == (2000, 0.5)
 
 
 def test_what_is_unknown_stays_unknown() -> None:
