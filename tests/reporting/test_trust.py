@@ -26,7 +26,7 @@ def found(held: dict[str, Any], auroc: float) -> dict[str, Any]:
             'most probable class': dict.fromkeys(('accuracy', 'sensitivity', 'specificity'), score)
         },
         'uncertainty': {'entropy': {'accuracy': {'100%': auroc, '80%': 0.995}, 'area': 0.0123}},
-        'data': {'classes': {'well': 30, 'ill': 50}},
+        'data': {'classes': {'well': 30, 'ill': 50}, 'images': 80, 'patients': None},
         'ood': {
             'refused': {
                 'val': share(0.01),
@@ -48,6 +48,7 @@ def made_up(**held: Any) -> Any:
         seen={'val': SimpleNamespace(labels=np.zeros(4))},
         patients={'train': np.array(['a', 'b']), 'val': np.array(['b', 'c', 'b', 'd'])},
         folders=('one',),
+        times_scored=(1,),
         binary=True,
         promised='90%',
     )
@@ -105,6 +106,22 @@ def test_what_val_flatters_and_shared_patients_are_told() -> None:
     assert 'Val flatters: AUROC 0.990 on val, 0.940 on test' in text
     assert '2 of the 4 val images are of a patient who is in train' in text
     assert 'One training run' in text and 'Test has 30 images of its rarest class' in text
+
+
+def test_what_a_run_is_decides_what_is_told_of_it() -> None:
+    known = made_up(well=share(0.9), ill=share(0.9))
+    assert 'drawn phantoms' not in str(words.limitations(known))
+    assert 'Adults, infants' not in str(words.forbidden(known))
+    assert 'bootstrap of images; n = 80 images). The run has scored test once' in words.verdict(
+        known
+    )
+    known.folders, known.times_scored, known.dataset.synthetic = ('one', 'two'), (1, 3), True
+    known.official, known.found['test']['data']['patients'] = 'pneumoniamnist', 30
+    assert 'drawn phantoms' in str(words.limitations(known))
+    assert 'One training run' not in str(words.limitations(known))
+    assert 'Adults, infants' in str(words.forbidden(known))
+    assert 'bootstrap of patients; n = 80 images of 30 patients)' in words.verdict(known)
+    assert words.verdict(known).endswith('run by run: 1, 3.')
 
 
 @pytest.mark.parametrize('other', ['labels', 'logits'])
