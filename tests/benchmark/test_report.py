@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -95,10 +96,57 @@ def test_the_tables_say_what_was_measured(found: dict[str, Any]) -> None:
     assert cells(text, 'Not measured', 'torch notebook')[2:] == ['start', 'a\\|b']
 
 
+def test_the_head_says_what_the_machine_reaches(found: dict[str, Any]) -> None:
+    head = report.about(found)
+    assert head.startswith('2 x x; a processor, 2 cores. Products of matrices: float32 200 GFLOP/s')
+    assert ', bfloat16 100 GFLOP/s; copying 10.0 GB/s. jax 1.2; commit abc.' in head
+    assert head.endswith(
+        'median of 3 interleaved rounds of 1 s, after one that is discarded, and '
+        'in brackets the lowest and the highest. Data: noise.'
+    )
+    found['settings']['data'] = 'x.npz'
+    assert report.about(found).endswith('Data: x.npz.')
+
+
+def test_scaling_counts_the_devices_of_all_processes(found: dict[str, Any]) -> None:
+    one = found['rows'][0]
+    case = cases.Case(**one['case'])
+    more = [
+        row(dataclasses.replace(case, devices=devices, processes=processes), rate)
+        for devices, processes, rate in ((1, 2, 1500), (2, 2, 3000))
+    ]
+    text = report.scaling([one, *more], {'platform': 'gpu'})
+    lines = text.splitlines()[-2:]
+    ends = [[cell.strip() for cell in line.strip('|').split('|')][1:] for line in lines]
+    assert ends == [
+        ['1', '2', '1,500 [1,350..1,800]', '1.50', '75%'],
+        ['2', '2', '3,000 [2,700..3,600]', '3.00', '75%'],
+    ]
+    assert 'Devices are those of each process.' in text
+    assert 'share the same cores' in report.scaling([one, *more], {'platform': 'cpu'})
+
+
+def test_two_seeds_together_are_put_beside_one(found: dict[str, Any]) -> None:
+    one = found['rows'][0]
+    two = row(dataclasses.replace(cases.Case(**one['case']), seeds=2), 1250)
+    assert report.seeds([one, two]).splitlines()[-1].strip('| ').endswith('| 1.25')
+    assert not report.seeds([one])
+
+
+@pytest.mark.parametrize(
+    ('value', 'text'),
+    [(1234.5, '1,234'), (100, '100'), (99.96, '100.0'), (10, '10.0'), (9.5, '9.50')],
+)
+def test_rates_have_three_digits(value: float, text: str) -> None:
+    assert format(value, report.figures(value)) == text
+
+
 def test_tables_without_rows_are_left_out(found: dict[str, Any]) -> None:
     found |= {'rows': found['rows'][:1], 'largest_batches': []}
     heads = [line for line in report.text(found).splitlines() if line.startswith('## ')]
     assert heads == ['## Images a second', '## Work of a train step']
+    assert 'epoch / step' in report.speed(found['rows'], ['step', 'epoch'])
+    assert 'epoch / step' not in report.speed(found['rows'], ['step'])
     found['rows'] = []
     assert '## ' not in report.text(found)
 
