@@ -17,6 +17,7 @@ MACHINE = {
 COMMUNICATION = {
     'operations': [
         {'operation': 'all-reduce', 'asynchronous': True, 'arrays': 2, 'bytes': 4008},
+        {'operation': 'all-reduce', 'asynchronous': True, 'arrays': 1, 'bytes': 90},
         {'operation': 'all-reduce', 'asynchronous': False, 'arrays': 1, 'bytes': 12},
     ],
     'bytes': 4110,
@@ -89,7 +90,7 @@ def test_the_tables_say_what_was_measured(found: dict[str, Any]) -> None:
     assert cells(text, 'Weak', '2')[1:] == ['2', '1', '1,500 [1,350..1,800]', '1.50', '75%']
     assert cells(text, 'Seeds', '4')[-1] == '4.00'
     assert cells(text, 'Communication', 'ours, 2 devices')[2:] == [
-        *('2 all-reduce', '4,100', '4,000', '90', '12', '8', '4,110', '1 of 2')
+        *('3 all-reduce', '4,100', '4,000', '90', '12', '8', '4,110', '2 of 3')
     ]
     assert cells(text, 'Largest', 'ours')[2:] == ['4,096', '1.0']
     assert cells(text, 'Largest', 'torch eager')[2:] == ['no', '-']
