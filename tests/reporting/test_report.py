@@ -4,6 +4,7 @@ import base64
 import html.parser
 import pathlib
 import shutil
+import statistics
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -128,12 +129,16 @@ def test_every_figure_is_there_twice(folder: pathlib.Path, name: str) -> None:
             assert ElementTree.parse(path).getroot().tag.endswith('}svg')
 
 
-def test_several_seeds_have_a_table_of_each(folder: pathlib.Path) -> None:
+def test_several_seeds_have_a_table_of_each_their_mean_and_the_ensemble(
+    folder: pathlib.Path,
+) -> None:
     page = read(folder / 'several').text
-    for seed in (0, 1):
-        own = scores(folder / f'several/seed-{seed}')
-        assert f'several/seed-{seed}' in page
-        assert f'{own["AUROC"]:.3f}' in page
+    own = [scores(folder / f'several/seed-{seed}') for seed in (0, 1)]
+    for seed, of_seed in enumerate(own):
+        assert f'several/seed-{seed}{of_seed["AUROC"]:.3f}{of_seed["accuracy"]:.3f}' in page
+    aurocs = [of_seed['AUROC'] for of_seed in own]
+    assert f'mean, sd{statistics.mean(aurocs):.3f}, {statistics.stdev(aurocs):.3f}' in page
+    assert f'ensemble{scores(folder / "several")["AUROC"]:.3f} [' in page
     assert 'Each member' not in read(folder / 'one').text
 
 

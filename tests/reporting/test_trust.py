@@ -105,6 +105,10 @@ def test_what_val_flatters_and_shared_patients_are_told() -> None:
     text = ' '.join(words.limitations(made_up(well=share(0.9), ill=share(0.9))))
     assert 'Val flatters: AUROC 0.990 on val, 0.940 on test' in text
     assert '2 of the 4 val images are of a patient who is in train' in text
+    for split in ('train', 'val'):
+        unknown = made_up(well=share(0.9), ill=share(0.9))
+        unknown.patients[split] = None
+        assert 'in train as well' not in str(words.limitations(unknown))
     assert 'One training run' in text and 'Test has 30 images of its rarest class' in text
 
 
