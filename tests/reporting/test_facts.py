@@ -1,14 +1,16 @@
 """What is gathered of a run."""
 
 import pathlib
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn import metrics as sklearn
 
 from pneumo_jax import data
-from pneumo_jax.reporting import facts, words
+from pneumo_jax.reporting import facts, results, words
 
 
 def of(path: str, name: str, *, synthetic: bool) -> Any:
@@ -61,3 +63,24 @@ def test_a_table_tells_patients_and_kinds(
     assert found.patients['val'][:4].tolist() == ['p0', 'p0', 'p0', 'p1']
     assert found.seen['test'].kinds is not None
     assert set(found.found['test']['subgroups']) == {'a', 'b'}
+    shown = subgroups(found)
+    probabilities, labels = found.probabilities('test')[:, 1], found.seen['test'].labels
+    for i, kind in enumerate('ab'):
+        own = slice(i, None, 2)
+        area = sklearn.roc_auc_score(labels[own], probabilities[own])
+        ill = labels[own] == 1
+        sensitivity = (probabilities[own][ill] > 0.5).mean()
+        cells = rf'{kind}</t.><td>{len(ill)}</td><td>{area:.3f} \[[^<]*</td>'
+        assert re.search(rf'{cells}<td>sensitivity</td><td>{sensitivity:.3f} \[', shown)
+
+
+def test_without_kinds_it_is_said_how_to_name_them(
+    folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    shown = subgroups(facts.gather_facts([folder / 'one'], tmp_path))
+    assert 'None are known' in shown and '<table' not in shown
+
+
+def subgroups(found: facts.Facts) -> str:
+    """That section of the report."""
+    return dict(results.sections(found, {}))['Sub-groups']

@@ -121,6 +121,7 @@ def test_every_figure_is_there_twice(folder: pathlib.Path, name: str) -> None:
     assert ('roc_pr_test' in stems) == (name != 'classes')
     wrong = scores(folder / name)['accuracy'] < 1
     assert ('mistakes' in stems) == wrong
+    assert ('The wrong answers given with the highest' in read(folder / name).text) == wrong
     for path in files:
         if path.suffix == '.png':
             with Image.open(path) as image:
