@@ -100,6 +100,12 @@ def test_numbers_are_those_of_the_stored_predictions(folder: pathlib.Path, name:
         assert f'{metric} {value:.3f} [' in page
         assert f'{metric} {value:.3f} \\[' in card
     assert 'n = ' in page
+    with np.load(folder / name / 'predictions_test.npz') as file:
+        wrong = file['logits'].argmax(1) != file['labels']
+    assert f'{wrong.sum()} of {len(wrong)} test images are given to a wrong class' in page
+    assert ('ROC and precision-recall' in page) == (name != 'classes')
+    of = 'the true class' if name == 'classes' else trained.load(folder / name).classes[1]
+    assert f'Images by the probability of {of}, a row' in page
 
 
 def test_names_from_data_are_text(folder: pathlib.Path) -> None:
