@@ -74,7 +74,6 @@ def show(arguments: argparse.Namespace, rest: list[str]) -> None:
 
 def _tell(outcome: 'Outcome', arguments: argparse.Namespace) -> None:
     """Say on stderr what the table does not; `UserError` where a named file has no prediction."""
-
     bad, lines = outcome.refused, []
     if len(bad) == 1 and bad[0][0].named and not outcome.predicted:
         raise bad[0][1]

@@ -37,7 +37,7 @@ def staged(out: pathlib.Path) -> Iterator[pathlib.Path]:
 def _replace(out: pathlib.Path, stage: pathlib.Path) -> None:
     """Move everything from `stage` to `out`, where no file of an earlier export stays.
 
-    `export.json` goes first and comes last.
+    `export.json` goes last, so that what a kill leaves is still known for ours, and comes last.
     """
     if (out / ABOUT).exists():
         for path in out.iterdir():
