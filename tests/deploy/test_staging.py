@@ -48,6 +48,27 @@ def test_a_kill_while_files_move_leaves_no_export(
     assert names(tmp_path) == {'out'}
 
 
+@pytest.mark.parametrize('gone', [0, 1, 2])
+def test_what_a_kill_left_of_an_earlier_export_goes_with_the_next_one(
+    gone: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, left = tmp_path / 'out', iter(range(gone))
+    fill(out, 'model.onnx', 'use_onnx.py')
+    (out / 'mine.onnx').touch()
+
+    def killed(self: pathlib.Path) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        os.unlink(self)  # noqa: PTH108
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pathlib.Path, 'unlink', killed)
+        fill(out, 'model.stablehlo')
+    assert len(names(out)) == 4 - gone
+    fill(out, 'model.stablehlo')
+    assert names(out) == {'mine.onnx', 'model.stablehlo', staging.ABOUT}
+
+
 def test_what_fails_changes_nothing(tmp_path: pathlib.Path) -> None:
     out = tmp_path / 'out'
     fill(out, 'model.onnx')
