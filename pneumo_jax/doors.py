@@ -149,14 +149,14 @@ def enter(door: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
         told = _told(error)
         if not told:
             raise
-        print(f'error: {told}', file=sys.stderr)
+        print(f'error: {errors.printable(told)}', file=sys.stderr)
         return 2
     return 0
 
 
 def _told(error: Exception) -> str:
     """The line for a mistake, or for a machine that is too small; none for a defect of ours."""
-    said = errors.printable(' '.join(str(error).split()))
+    said = ' '.join(str(error).split())
     if isinstance(error, errors.UserError):
         return said
     if isinstance(error, MemoryError) or OUT_OF_MEMORY in said:

@@ -1,4 +1,4 @@
-"""How a run ends before its end, by a mistake of the user's or by their wish, and is told of."""
+"""Mistakes of the user's, and their wish to stop; and how a name is told of without harm."""
 
 import difflib
 from collections.abc import Iterable

@@ -26,6 +26,7 @@ def test_overrides_in_both_forms() -> None:
         (errors.Stopped(15, 1, 2), 143, 'stopped and saved after step 1 of 2'),
         (RuntimeError('RESOURCE_EXHAUSTED: 9 TB'), 2, 'error: there is not enough memory (RESOU'),
         (OSError(36, 'File name too long', 'x' * 300), 2, 'error: File name too long: xxx'),
+        (OSError(36, 'File name too long', '\x1b' * 300), 2, 'error: File name too long: ???'),
         (MemoryError(), 2, 'error: there is not enough memory (none is left)'),
     ],
 )

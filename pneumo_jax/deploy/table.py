@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import fcntl
 import io
 import json
 import pathlib
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TextIO
 
 from pneumo_jax import errors, files
+from pneumo_jax.training import workdir
 
 Row = dict[str, Any]
 Key = tuple[str, int, int]
@@ -73,12 +73,7 @@ def opened(
 def _locked(path: pathlib.Path) -> Iterator[TextIO]:
     # The names of files are bytes, and are to come back as the same bytes.
     with path.open('a', encoding='utf-8', errors='surrogateescape', newline='') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise errors.UserError(
-                f'{path} is in use by another process; wait for it, or give another --out.'
-            ) from error
+        workdir.hold(file, path, '--out')
         yield file
 
 

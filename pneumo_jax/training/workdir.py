@@ -7,7 +7,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from ml_collections import ConfigDict
 
@@ -179,13 +179,18 @@ def locked(folder: pathlib.Path, option: str = '--workdir') -> Iterator[None]:
     except OSError as error:
         raise _unwritable(folder, f'.lock: {error.strerror}', option) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise errors.UserError(
-                f'{folder} is in use by another process; wait for it, or give another {option}.'
-            ) from error
+        hold(file, folder, option)
         yield
+
+
+def hold(file: IO[str], place: pathlib.Path, option: str) -> None:
+    """Lock a file until it is closed; UserError, of `place`, where another process has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise errors.UserError(
+            f'{place} is in use by another process; wait for it, or give another {option}.'
+        ) from error
 
 
 def _unwritable(

@@ -128,15 +128,18 @@ def test_what_a_run_is_decides_what_is_told_of_it() -> None:
     assert words.verdict(known).endswith('run by run: 1, 3.')
 
 
-@pytest.mark.parametrize('other', ['labels', 'logits'])
+@pytest.mark.parametrize('other', ['labels', 'logits', 'images'])
 def test_predictions_of_other_data_are_refused(
     other: str, folder: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     shutil.copytree(folder / 'one', tmp_path / 'one')
     path = tmp_path / 'one/predictions_test.npz'
-    with np.load(path) as file:
-        arrays = dict(file)
-    extra = {'labels': 1 - arrays['labels'], 'logits': arrays['logits'][:, [0, 1, 1]]}
-    np.savez(path, **{**arrays, other: extra[other]})
+    with np.load(path) as own, np.load(folder / 'classes/predictions_test.npz') as foreign:
+        changed = {
+            'labels': {**own, 'labels': 1 - own['labels']},
+            'logits': {**own, 'logits': own['logits'][:, [0, 1, 1]]},
+            'images': {**foreign},
+        }[other]
+    np.savez(path, **changed)
     with pytest.raises(errors.UserError, match=r'predictions_test\.npz is not of the test images'):
         facts.gather_facts([tmp_path / 'one'], tmp_path / 'out')
