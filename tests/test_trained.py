@@ -69,7 +69,7 @@ def test_what_cannot_be_loaded_is_told(folder: pathlib.Path, tmp_path: pathlib.P
     rename_classes(path, ['a', 'b'])
     with pytest.raises(errors.UserError, match='no ensemble: classes'):
         trained.load(folder / 'one', tmp_path / 'other')
-    for name in ('\x1b[2J', '', 3):
+    for name in ('\x1b[2J', '\ud800', '', 3):
         rename_classes(path, ['a', name])
         with pytest.raises(errors.UserError, match=r'is damaged .*no class can be called'):
             trained.load(tmp_path / 'other')

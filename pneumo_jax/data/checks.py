@@ -34,10 +34,11 @@ def check(dataset: Dataset) -> None:
 
 
 def fit_for_class(name: object) -> bool:
-    """Whether it is text of one line that no terminal obeys."""
+    """Whether it is text of one line that can be written, and that no terminal obeys."""
     return (
         isinstance(name, str)
         and bool(name.strip())
+        and _is_unicode(name)
         and not any(unicodedata.category(sign) in ('Cc', 'Zl', 'Zp') for sign in name)
     )
 
