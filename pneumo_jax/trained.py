@@ -180,7 +180,8 @@ def predictions(
     for run in runs:
         path = run / f'predictions_{split}.npz'
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # np.load leaves a damaged file open that it has opened itself.
+            with path.open('rb') as opened, np.load(opened, allow_pickle=False) as file:
                 logits.append(file['logits'].astype(np.float64))
                 own = file['labels']
         except files.DAMAGES as error:
